@@ -1,0 +1,57 @@
+"""Which machines fetched a boot script lately: it creates their MachineStatus and opens `/config` for them."""
+
+from __future__ import annotations
+
+import redis
+
+from app.state.mirror import machine_key
+from app.state.wake import ALARMS
+
+# From the boot script to Talos asking for its configuration take minutes at most; half an hour allows for slow disks.
+WINDOW_S = 1_800
+_TRACKED = "om:boots-tracked"
+
+_NOTE_LUA = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('SET', KEYS[3], string.format('%.0f', now), 'NX')
+redis.call('HSET', KEYS[1], 'f:booted', string.format('%.0f', now))
+if redis.call('HEXISTS', KEYS[1], 'infra_machine') == 0 then redis.call('EXPIRE', KEYS[1], 86400) end
+redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[3])
+redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1])
+"""
+_ALLOWED_LUA = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('SET', KEYS[2], string.format('%.0f', now), 'NX')
+local since = tonumber(redis.call('GET', KEYS[2]))
+return {redis.call('GET', KEYS[1]) or '', (now - since < ARGV[1] * 1000) and 1 or 0, redis.call('EXISTS', KEYS[1])}
+"""
+
+
+def _boot_key(machine_id: str) -> str:
+    return f"om:boot:{machine_id}"
+
+
+class Boots:
+    """Notes boots, and tells whether a machine may have the machine configuration."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._note = client.register_script(_NOTE_LUA)
+        self._allowed = client.register_script(_ALLOWED_LUA)
+
+    def note(self, machine_id: str, address: str | None) -> None:
+        """A boot script was fetched from this address: wakes the watcher, opens the window."""
+        keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id)]
+        self._note(keys=keys, args=[machine_id, address or "", WINDOW_S])
+
+    def config_allowed(self, machine_id: str, address: str | None, match_address: bool) -> bool:
+        """Whether this machine booted in the last 30 minutes, or that cannot be known yet.
+
+        match_address: the boot must have come from the same address.
+        """
+        keys = [_boot_key(machine_id), _TRACKED]
+        booted_from, too_early, booted = self._allowed(keys=keys, args=[WINDOW_S])
+        if not booted:
+            return bool(too_early)
+        return not match_address or booted_from.decode() == (address or "")

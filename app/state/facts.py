@@ -1,0 +1,75 @@
+"""What is known of a machine now, from what the processes noted in Redis: pure functions of those notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.machine.model import Facts, PowerState
+
+# A tunnel that breaks is dialled again within seconds; a machine that stays away for a minute is not in agent mode.
+GONE_AFTER_MS = 60_000
+# An agent that answers this long after a reset on the tunnel it had before was not reset at all.
+SURVIVED_RESET_MS = 15_000
+# The power of a machine is read every 30 s by default; ten missed reads mean that nobody is reading.
+POWER_STALE_MS = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A registered tunnel. Times in ms; hello_ms is 0 until the agent has answered."""
+
+    gateway: str
+    address: str
+    number: int
+    opened_ms: int
+    hello_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What was noted of a machine. Times in ms, 0 = never.
+
+    acted_ms: when we last sent it an on, off or reset.
+    hello_ms: when its agent last answered, on whichever tunnel.
+    gone_ms: when its last tunnel ended.
+    booted_ms: when it last fetched a boot script.
+    tracking_ms: since when watcher, gateway and registry are up without a gap.
+    """
+
+    power: PowerState | None = None
+    power_ms: int = 0
+    acted_ms: int = 0
+    tunnel: Tunnel | None = None
+    hello_ms: int = 0
+    gone_ms: int = 0
+    booted_ms: int = 0
+    tracking_ms: int = 0
+
+
+def power_on(notes: Notes, now_ms: int) -> bool | None:
+    """What the BMC said last, unless that is too old or an agent has spoken since."""
+    if notes.power is None or now_ms - notes.power_ms > POWER_STALE_MS:
+        return None
+    if notes.power is PowerState.OFF and notes.tunnel and notes.tunnel.hello_ms > notes.power_ms:
+        return None
+    return {PowerState.ON: True, PowerState.OFF: False, PowerState.UNKNOWN: None}[notes.power]
+
+
+def agent_accessible(notes: Notes, now_ms: int) -> bool | None:
+    """True, False, or None where it cannot be told (docs/behaviour.md, agent accessible)."""
+    tunnel = notes.tunnel
+    if power_on(notes, now_ms) is False:
+        return False
+    if tunnel and tunnel.hello_ms:
+        return tunnel.opened_ms > notes.acted_ms or tunnel.hello_ms > notes.acted_ms + SURVIVED_RESET_MS
+    if notes.acted_ms > notes.hello_ms:
+        return False
+    if tunnel or not notes.tracking_ms:
+        return None
+    gone_since_ms = max(notes.tracking_ms, notes.gone_ms)
+    return False if now_ms - gone_since_ms >= GONE_AFTER_MS else None
+
+
+def facts(notes: Notes, now_ms: int) -> Facts:
+    """The facts that decisions are made on."""
+    return Facts(powered_on=power_on(notes, now_ms), agent_accessible=agent_accessible(notes, now_ms))

@@ -1,0 +1,61 @@
+"""Whether the parts of the provider are up, from the notes that they keep in Redis."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import redis
+
+from app.state.agents import GATEWAYS
+from app.state.connection import now_ms
+from app.state.mirror import COMPLETE
+
+WATCHER = "om:watcher:health"
+# Three missed notes of the watcher, which writes one every 3 s.
+WATCHER_S = 10
+# Two missed renewals of a gateway, which renews every 5 s.
+GATEWAY_MS = 12_000
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherHealth:
+    """What the active watcher says of itself. problem: the remedy-bearing words of what is wrong, or ''."""
+
+    omni_connected: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of the parts."""
+
+    omni_connected: bool
+    watcher_alive: bool
+    mirror_complete: bool
+    gateways: int
+    problem: str
+
+
+def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
+    """The active watcher tells how it is."""
+    client.set(WATCHER, json.dumps(asdict(health)), ex=WATCHER_S)
+
+
+def live_gateways(client: redis.Redis) -> set[str]:
+    """The gateways that renewed lately."""
+    since = now_ms(client) - GATEWAY_MS
+    return {g.decode() for g in client.zrangebyscore(GATEWAYS, since, "+inf")}
+
+
+def health(client: redis.Redis) -> Health:
+    """The health of all parts. Raises `redis.RedisError`."""
+    text, complete = client.mget(WATCHER, COMPLETE)
+    watcher = WatcherHealth(**json.loads(text)) if text else None
+    return Health(
+        omni_connected=bool(watcher and watcher.omni_connected),
+        watcher_alive=watcher is not None,
+        mirror_complete=complete is not None,
+        gateways=len(live_gateways(client)),
+        problem=watcher.problem if watcher else "no watcher is running",
+    )

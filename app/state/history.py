@@ -1,0 +1,49 @@
+"""The last 200 operations of a machine, newest first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import redis
+
+KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One attempt at an operation.
+
+    outcome: `done`, `failed` or `skipped`; words: what was done, the cause, or why it was skipped.
+    """
+
+    operation: str
+    operation_id: str
+    task_id: str
+    started_ms: int
+    ended_ms: int
+    outcome: str
+    words: str
+    attempt: int
+
+
+class History:
+    """Reads and writes histories."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def read(self, machine_id: str) -> list[HistoryEntry]:
+        """The operations of a machine, newest first."""
+        return [HistoryEntry(**json.loads(t)) for t in self._redis.lrange(_key(machine_id), 0, KEPT - 1)]
+
+    def add(self, machine_id: str, entry: HistoryEntry) -> None:
+        """Put an entry on top."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.lpush(_key(machine_id), json.dumps(asdict(entry)))
+        pipe.ltrim(_key(machine_id), 0, KEPT - 1)
+        pipe.execute()
+
+
+def _key(machine_id: str) -> str:
+    return f"om:history:{machine_id}"

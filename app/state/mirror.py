@@ -1,0 +1,222 @@
+"""The mirror: Omni's resources by machine, as the watcher sees them and the tasks write them.
+
+One hash `om:m:UUID` per machine holds the resources (field = kind) and the notes (fields `f:…`). A resource is only
+replaced by a newer copy of itself. The *complete* mark is written last; where it is missing, no machine may be
+called unknown and nothing may be decided. Kinds that hold a BMC login are sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from app.machine.model import Machine, PowerState
+from app.omni.kinds import PICTURE_KINDS, Kind
+from app.omni.resource import Resource
+from app.omni.resources import attribute, to_model
+from app.state.agents import agent_key, gone_key, tunnel_of
+from app.state.facts import Notes, facts
+from app.state.secrets import SealBroken, Sealer
+
+MACHINES = "om:machines"
+COMPLETE = "om:mirror:complete"
+QUARANTINE = "om:quarantine"
+FRESH = "om:fresh"
+TRACKING = "om:tracking"
+JOIN_CONFIG = "om:join-config"
+SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
+# The notes of a machine of which nothing is left are of no use after this.
+_EMPTY_S = 3_600
+
+_PUT_LUA = """
+local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
+if cur and ARGV[4] == '' and cur >= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], 'o:' .. ARGV[1], ARGV[2])
+redis.call('PERSIST', KEYS[1])
+redis.call('SADD', KEYS[2], ARGV[5])
+return 1
+"""
+_REMOVE_LUA = """
+local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
+if cur and cur > ARGV[2] .. '~' then return 0 end
+local had = redis.call('HDEL', KEYS[1], ARGV[1])
+if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+else redis.call('HSET', KEYS[1], 'o:' .. ARGV[1], ARGV[2] .. '~') end
+for i = 5, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return had end end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('SREM', KEYS[2], ARGV[4])
+return had
+"""
+
+
+def machine_key(machine_id: str) -> str:
+    """The key of a machine's hash."""
+    return f"om:m:{machine_id}"
+
+
+class Mirror:
+    """Reads and writes the mirror."""
+
+    def __init__(self, client: redis.Redis, sealer: Sealer) -> None:
+        self._redis = client
+        self._sealer = sealer
+        self._put = client.register_script(_PUT_LUA)
+        self._remove = client.register_script(_REMOVE_LUA)
+
+    # Reading
+
+    def complete(self) -> bool:
+        """Whether the mirror holds everything that Omni has."""
+        return bool(self._redis.exists(COMPLETE))
+
+    def settling(self) -> str:
+        """Why no task may begin now, or ''."""
+        complete, quarantine = self._redis.mget(COMPLETE, QUARANTINE)
+        if complete is None:
+            return "the mirror of Omni is not complete yet"
+        if quarantine is not None:
+            return "the mirror was just rebuilt; an operation from before may still run"
+        return ""
+
+    def machine_ids(self) -> list[str]:
+        """Every machine of which there is a resource, sorted."""
+        return sorted(m.decode() for m in self._redis.smembers(MACHINES))
+
+    def load(self, machine_id: str) -> Machine:
+        """The picture of a machine now, by Redis' clock."""
+        return self.load_many([machine_id])[0]
+
+    def load_many(self, machine_ids: Sequence[str]) -> list[Machine]:
+        """The pictures of these machines, in one round trip."""
+        return [machine for machine, _ in self.load_noted(machine_ids)]
+
+    def load_noted(self, machine_ids: Sequence[str]) -> list[tuple[Machine, Notes]]:
+        """The pictures with the notes from which their facts come."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        pipe.get(TRACKING)
+        for machine_id in machine_ids:
+            pipe.hgetall(machine_key(machine_id))
+            pipe.hgetall(agent_key(machine_id))
+            pipe.get(gone_key(machine_id))
+        (seconds, micros), tracking, *rows = pipe.execute()
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        pictures = []
+        for index, machine_id in enumerate(machine_ids):
+            fields, tunnel, gone = rows[3 * index : 3 * index + 3]
+            notes = _notes(fields, tunnel, int(gone or 0), int(tracking or 0))
+            pictures.append((self._picture(machine_id, fields, notes, now_ms), notes))
+        return pictures
+
+    def resource(self, kind: Kind, machine_id: str) -> Resource | None:
+        """One resource of a machine."""
+        data = self._redis.hget(machine_key(machine_id), kind.value)
+        return None if data is None else self._open(kind, machine_id, data)
+
+    def join_config(self) -> str | None:
+        """The machine configuration with which machines join Omni; None where it is not known."""
+        data = self._redis.get(JOIN_CONFIG)
+        if data is None:
+            return None
+        try:
+            return self._sealer.open(data, JOIN_CONFIG).decode()
+        except SealBroken:
+            return None
+
+    # Writing
+
+    def put(self, resource: Resource, *, force: bool = False) -> bool:
+        """Store a resource, unless the one that stands is as new. `force` stores it in any case."""
+        return bool(self._put_on(self._redis, resource, force=force))
+
+    def remove(self, resource: Resource) -> bool:
+        """Note that a resource is destroyed: late news of it change nothing any more."""
+        return self._take_out(resource.kind, resource.id, _created(resource))
+
+    def forget(self, kind: Kind, machine_id: str) -> bool:
+        """Take a resource out that Omni does not list."""
+        return self._take_out(kind, machine_id, "")
+
+    def replace(self, kind: Kind, resources: Iterable[Resource]) -> set[str]:
+        """Make one kind as listed by Omni. The answer is all machines that this kind was or is known of."""
+        listed = {r.id: r for r in resources}
+        known = self.holders(kind)
+        pipe = self._redis.pipeline(transaction=False)
+        for resource in listed.values():
+            self._put_on(pipe, resource, force=True)
+        pipe.execute()
+        for machine_id in known - listed.keys():
+            self.forget(kind, machine_id)
+        return known | listed.keys()
+
+    def holders(self, kind: Kind) -> set[str]:
+        """The machines that have a resource of this kind."""
+        ids = self.machine_ids()
+        pipe = self._redis.pipeline(transaction=False)
+        for machine_id in ids:
+            pipe.hexists(machine_key(machine_id), kind.value)
+        return {m for m, there in zip(ids, pipe.execute(), strict=True) if there}
+
+    def put_join_config(self, text: str) -> None:
+        """Store the machine configuration, sealed."""
+        self._redis.set(JOIN_CONFIG, self._sealer.seal(text.encode(), JOIN_CONFIG))
+
+    def mark_complete(self, quarantine_ms: int) -> None:
+        """The mirror is whole. No task begins for `quarantine_ms` (0: at once)."""
+        if quarantine_ms:
+            self._redis.set(QUARANTINE, 1, px=quarantine_ms)
+        self._redis.set(COMPLETE, 1)
+
+    def _put_on(self, client: Any, resource: Resource, *, force: bool) -> Any:
+        data = resource.dump()
+        if resource.kind in SEALED_KINDS:
+            data = self._sealer.seal(data, _place(resource.kind, resource.id))
+        order = f"{_created(resource)}{resource.version:020d}"
+        args = [resource.kind.value, order, data, "force" if force else "", resource.id]
+        return self._put(keys=[machine_key(resource.id), MACHINES], args=args, client=client)
+
+    def _take_out(self, kind: Kind, machine_id: str, created: str) -> bool:
+        args = [kind.value, created, _EMPTY_S, machine_id, *(k.value for k in PICTURE_KINDS)]
+        return bool(self._remove(keys=[machine_key(machine_id), MACHINES], args=args))
+
+    def _open(self, kind: Kind, machine_id: str, data: bytes) -> Resource | None:
+        if kind in SEALED_KINDS:
+            try:
+                data = self._sealer.open(data, _place(kind, machine_id))
+            except SealBroken:
+                return None
+        return Resource.load(kind, data)
+
+    def _picture(self, machine_id: str, fields: Mapping[bytes, bytes], notes: Notes, now_ms: int) -> Machine:
+        parts: dict[str, Any] = {}
+        for kind in PICTURE_KINDS:
+            data = fields.get(kind.value.encode())
+            resource = None if data is None else self._open(kind, machine_id, data)
+            parts[attribute(kind)] = None if resource is None else to_model(resource)
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        return Machine(id=machine_id, now=now, facts=facts(notes, now_ms), **parts)
+
+
+def _created(resource: Resource) -> str:
+    return f"{resource.created_ns:020d}."
+
+
+def _place(kind: Kind, machine_id: str) -> str:
+    return f"{kind.value}/{machine_id}"
+
+
+def _notes(fields: Mapping[bytes, bytes], tunnel: Mapping[bytes, bytes], gone_ms: int, tracking_ms: int) -> Notes:
+    power, _, power_ms = fields.get(b"f:power", b"").decode().partition("@")
+    return Notes(
+        power=PowerState[power] if power else None,
+        power_ms=int(power_ms or 0),
+        acted_ms=int(fields.get(b"f:acted", 0)),
+        tunnel=tunnel_of(tunnel),
+        hello_ms=int(fields.get(b"f:hello", 0)),
+        gone_ms=gone_ms,
+        booted_ms=int(fields.get(b"f:booted", 0)),
+        tracking_ms=tracking_ms,
+    )
