@@ -1,0 +1,50 @@
+"""Which addresses this host has that a machine on the network could reach."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from pathlib import Path
+
+FIB_TRIE = Path("/proc/net/fib_trie")
+IF_INET6 = Path("/proc/net/if_inet6")
+LOCAL_ADDRESS = re.compile(r"\|--\s+([0-9.]+)\n\s+/32 host LOCAL")
+
+
+def routable_addresses() -> list[str]:
+    """Return the routable addresses of this host: IPv4, or IPv6 where there is no IPv4."""
+    found = _ipv4() or _ipv6()
+    return sorted({str(address) for address in found}, key=lambda text: (len(text), text))
+
+
+def _ipv4() -> list[ipaddress.IPv4Address]:
+    if FIB_TRIE.exists():
+        texts = LOCAL_ADDRESS.findall(FIB_TRIE.read_text())
+    else:
+        texts = _outgoing("192.0.2.1", socket.AF_INET)
+    addresses = [ipaddress.IPv4Address(text) for text in texts]
+    return [address for address in addresses if _is_routable(address)]
+
+
+def _ipv6() -> list[ipaddress.IPv6Address]:
+    if IF_INET6.exists():
+        texts = [bytes.fromhex(line.split()[0]) for line in IF_INET6.read_text().splitlines()]
+        addresses = [ipaddress.IPv6Address(packed) for packed in texts]
+    else:
+        addresses = [ipaddress.IPv6Address(text) for text in _outgoing("2001:db8::1", socket.AF_INET6)]
+    return [address for address in addresses if _is_routable(address)]
+
+
+def _outgoing(target: str, family: socket.AddressFamily) -> list[str]:
+    """Return the address that a packet to `target` would leave from; nothing is sent."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((target, 9))
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
+
+
+def _is_routable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
