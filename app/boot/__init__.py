@@ -1,0 +1,1 @@
+"""What machines boot: images of the image factory and the machine configuration."""
