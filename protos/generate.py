@@ -23,7 +23,9 @@ def generate(target: Path) -> None:
     protos = sorted(str(p.relative_to(SOURCES)) for p in SOURCES.glob("*/*.proto"))
     well_known = str(files("grpc_tools") / "_proto")
     outputs = [f"--{kind}_out={target}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    status = protoc.main(["protoc", f"-I{SOURCES}", f"-I{well_known}", *outputs, *protos])
+    scripts = Path(sys.executable).parent  # not on PATH when the environment is not activated
+    plugins = [f"--plugin=protoc-gen-{kind}={scripts / f'protoc-gen-{kind}'}" for kind in ("mypy", "mypy_grpc")]
+    status = protoc.main(["protoc", f"-I{SOURCES}", f"-I{well_known}", *plugins, *outputs, *protos])
     if status != 0:
         raise SystemExit(f"protoc failed with status {status}")
     for path in [*target.rglob("*.py"), *target.rglob("*.pyi")]:
