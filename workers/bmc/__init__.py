@@ -1,0 +1,1 @@
+"""BMCs: one protocol, and a client for each kind."""

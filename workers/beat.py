@@ -1,0 +1,22 @@
+"""The clock of the power sweep."""
+
+from __future__ import annotations
+
+from config.settings import Settings
+from workers.celery_app import app, configure
+
+
+def run(settings: Settings) -> None:
+    """Enqueue a sweep each `--power-poll-interval` until SIGTERM. A sweep that comes too late is dropped."""
+    configure(settings)
+    interval_s = settings.power_poll_interval_s
+    app.conf.beat_schedule = {
+        "power-sweep": {
+            "task": "power_sweep",
+            "schedule": interval_s,
+            "options": {"expires": interval_s, "queue": "poll"},
+        }
+    }
+    app.conf.beat_scheduler = "celery.beat:Scheduler"  # in memory: there is one entry, and nothing to remember
+    app.conf.beat_max_loop_interval = max(1.0, min(interval_s / 2, 30.0))
+    app.Beat(loglevel="WARNING", pidfile=None).run()

@@ -1,0 +1,40 @@
+"""What goes wrong with a BMC, by what the caller can do about it."""
+
+from __future__ import annotations
+
+from workers.errors import OperationError
+
+
+class BmcError(OperationError):
+    """A command failed. executed: False = surely not carried out; True = surely; None = nobody knows."""
+
+    def __init__(self, words: str, *, executed: bool | None = None) -> None:
+        super().__init__(words)
+        self.executed = executed
+
+
+class BmcUnreachable(BmcError):
+    """Nobody answers at the BMC's address."""
+
+    hint = "Check that the BMC has power and that its address can be reached from the workers"
+
+
+class BmcBusy(BmcError):
+    """The BMC has no time or no session left."""
+
+    backoff_s = (60,)
+
+
+class BmcAuthenticationFailed(BmcError):
+    """The BMC refuses the login. BMCs lock out: nothing asks again until a person does."""
+
+    parks = True
+    hint = "Correct the login in Omni, then `omni-metal retry`"
+
+
+class BmcUnsupported(BmcError):
+    """The BMC cannot do that, or this version cannot speak to it."""
+
+
+class BmcRefused(BmcError):
+    """The BMC answered with an error."""

@@ -1,0 +1,118 @@
+"""Set up the BMC login of a machine: the user's, or one of our own through the agent."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import Any
+
+from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, GatewayUnreachable, StaleFence, WipeRefused
+from app.machine.model import OperationName
+from app.omni.kinds import Kind
+from config.celery import QUEUE_BMC
+from workers.bmc.client import open_bmc
+from workers.bmc.errors import BmcError
+from workers.bmc_address import address_of
+from workers.celery_app import app
+from workers.errors import AgentRefused, AgentUnavailable
+from workers.keeper import LeaseLost
+from workers.operation import perform
+from workers.turn import Procedure, Turn
+
+AGENT_USER = "talos-agent"
+# Sixteen characters are what the oldest IPMI BMCs still take.
+PASSWORD_LENGTH = 16
+IPMI_PORT = 623
+
+
+def configure_bmc(turn: Turn) -> str:
+    """Store the login to use, and read the power with it once."""
+    words = _from_user(turn) if turn.operation.source == "user" else _from_agent(turn)
+    _look_at_power(turn)
+    return words
+
+
+def _from_user(turn: Turn) -> str:
+    config = turn.machine.bmc_config
+    assert config is not None
+
+    def edit(spec: Any) -> None:
+        spec.Clear()
+        spec.manually_configured = True
+        if config.ipmi:
+            spec.ipmi.address, spec.ipmi.port = config.ipmi.address, config.ipmi.port or IPMI_PORT
+            spec.ipmi.username, spec.ipmi.password = config.ipmi.username, config.ipmi.password
+        if config.api_address is not None:
+            spec.api.address = config.api_address
+
+    turn.store(Kind.BMC_CONFIGURATION, edit)
+    return "took over the BMC login that was given in Omni"
+
+
+def _from_agent(turn: Turn) -> str:
+    try:
+        return _ask_agent(turn)
+    except StaleFence:
+        raise LeaseLost("a later operation has taken the machine") from None
+    except (AgentGone, GatewayUnreachable) as error:
+        raise AgentUnavailable(f"the agent went away: {error}") from None
+    except AgentTimeout as error:
+        raise AgentUnavailable(f"the agent does not answer: {error}") from None
+    except (AgentFailed, WipeRefused) as error:
+        raise AgentRefused(f"the agent failed to set up the BMC: {error}") from None
+
+
+def _ask_agent(turn: Turn) -> str:
+    gateway, machine_id, fence = turn.services.gateway, turn.machine.id, turn.guard.lease.fence
+    power = gateway.get_power_management(machine_id)
+    if not power.ipmi and not power.api:
+        raise AgentRefused("the agent offers neither IPMI nor the API: the machine has no BMC that it can use")
+    password = address = ""
+    if power.ipmi:
+        alphabet = string.ascii_letters + string.digits
+        password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
+        turn.guard.check()
+        gateway.set_power_management_ipmi(machine_id, AGENT_USER, password, fence)
+    if power.api:
+        address = address_of(machine_id, turn.services.settings.api_power_mgmt_state_dir)
+        turn.guard.check()
+        gateway.set_power_management_api(machine_id, fence)
+
+    def edit(spec: Any) -> None:
+        spec.Clear()
+        if power.ipmi:
+            spec.ipmi.address, spec.ipmi.port = power.ipmi_address, power.ipmi_port or IPMI_PORT
+            spec.ipmi.username, spec.ipmi.password = AGENT_USER, password
+        if power.api:
+            spec.api.address = address
+
+    turn.store(Kind.BMC_CONFIGURATION, edit)
+    return "set up the BMC login through the agent" if power.ipmi else f"found the BMC at {address}"
+
+
+def _look_at_power(turn: Turn) -> None:
+    """Read the power at once, so that what follows need not wait for the next sweep."""
+    machine = turn.services.mirror.load(turn.machine.id)
+    if machine.bmc_configuration is None:
+        return
+    try:
+        bmc = open_bmc(machine.bmc_configuration)
+        try:
+            turn.services.power_notes.observed({machine.id: bmc.power_state()})
+        finally:
+            bmc.close()
+    except BmcError:
+        return  # the sweep will say so
+
+
+CONFIGURE_BMC = Procedure(
+    OperationName.CONFIGURE_BMC,
+    configure_bmc,
+    confirms=(Kind.BMC_CONFIGURATION,),
+)
+
+
+@app.task(name="configure_bmc", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]
+def configure_bmc_task(self: Any, machine_id: str, operation_id: str | None = None) -> str:
+    """Set up the machine's BMC login, if that is due."""
+    return perform(self, CONFIGURE_BMC, machine_id, operation_id)

@@ -1,0 +1,55 @@
+"""The Celery application. Its broker is the Redis of `OMNI_METAL_REDIS_URL`, or of `configure()`."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery, bootsteps
+
+from config.celery import CELERY, broker_url
+from config.settings import Settings
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+app = Celery(
+    "omni-metal",
+    include=[
+        "workers.bmc_setup",
+        "workers.power",
+        "workers.reboot",
+        "workers.pxe_arm",
+        "workers.teardown",
+        "workers.wipe",
+        "workers.poll",
+    ],
+)
+app.config_from_object(CELERY)
+
+
+class UnbufferedEvents(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no type hints
+    """Send each task event at once.
+
+    The threads pool of Celery up to 5.6.3 loses buffered events (celery#10434): failures would not reach Flower.
+    """
+
+    requires = ("celery.worker.consumer.events:Events",)
+
+    def start(self, parent: object) -> None:
+        """The dispatcher exists only after the Events step."""
+        parent.event_dispatcher.buffer_group = frozenset()  # type: ignore[attr-defined]
+
+
+app.steps["consumer"].add(UnbufferedEvents)
+
+
+def use_redis(redis_url: str) -> None:
+    """Use this Redis as broker and result store."""
+    app.conf.update(broker_url=broker_url(redis_url), result_backend=broker_url(redis_url))
+
+
+def configure(settings: Settings) -> None:
+    """Use the Redis of these settings."""
+    use_redis(settings.redis_url)
+
+
+use_redis(os.environ.get("OMNI_METAL_REDIS_URL") or DEFAULT_REDIS_URL)

@@ -1,0 +1,91 @@
+"""The only door to the queue: enqueue an operation of a machine, or have a person's retry done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from kombu.exceptions import OperationalError
+
+from app.machine.decide import decide, operation_id
+from app.machine.model import DecideOptions, Operation, OperationName
+from app.state.attempts import Attempts
+from app.state.lease import Leases
+from app.state.mirror import Mirror
+from app.state.wipes import WipeSlots
+from workers.bmc_setup import configure_bmc_task
+from workers.power import power_off_task, power_on_task
+from workers.pxe_arm import pxe_arm
+from workers.reboot import reboot_task
+from workers.teardown import teardown_task
+from workers.wipe import wipe
+
+log = structlog.get_logger()
+
+TASKS: dict[OperationName, Any] = {
+    OperationName.CONFIGURE_BMC: configure_bmc_task,
+    OperationName.WIPE: wipe,
+    OperationName.POWER_ON: power_on_task,
+    OperationName.POWER_OFF: power_off_task,
+    OperationName.REBOOT: reboot_task,
+    OperationName.PXE_ARM: pxe_arm,
+    OperationName.TEARDOWN: teardown_task,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """started: the operations that were enqueued; skipped: why none was, or ''."""
+
+    started: tuple[str, ...]
+    skipped: str
+
+
+class QueueUnavailable(Exception):
+    """The task could not be sent: Redis does not answer."""
+
+
+def enqueue(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlots | None = None) -> bool:
+    """Send the task of an operation once: False where one is queued, or an operation runs, or no wipe slot is free.
+
+    Raises QueueUnavailable.
+    """
+    wiping = operation.name is OperationName.WIPE and slots is not None
+    if not leases.mark_queued(machine_id, operation.name.value):
+        return False
+    if wiping and slots is not None and not slots.take(machine_id):
+        leases.unmark_queued(machine_id)
+        return False
+    cause = operation_id(machine_id, operation)
+    try:
+        TASKS[operation.name].apply_async(kwargs={"machine_id": machine_id, "operation_id": cause}, retry=False)
+    except OperationalError as error:
+        leases.unmark_queued(machine_id)
+        raise QueueUnavailable(f"cannot send {operation.name}: {type(error).__name__}") from error
+    log.info("operation_enqueued", machine_id=machine_id, operation=operation.name.value, reason=operation.reason)
+    return True
+
+
+def retry(
+    mirror: Mirror, leases: Leases, attempts: Attempts, options: DecideOptions, machine_id: str, by: str
+) -> RetryResult:
+    """A person wants it tried again now: forget the failed attempts and enqueue the first operation that is due.
+
+    Raises QueueUnavailable.
+    """
+    if reason := mirror.settling():
+        return RetryResult((), reason)
+    if lease := leases.current(machine_id):
+        return RetryResult((), f"{lease.operation} runs now")
+    machine = mirror.load(machine_id)
+    decision = decide(machine, options)
+    due = [o for o in decision.operations if o.name in TASKS]
+    attempts.clear(machine_id)
+    log.info("retry_by_hand", machine_id=machine_id, by=by)
+    if not due:
+        return RetryResult((), "nothing is due: " + "; ".join(decision.reasons[-3:]))
+    leases.unmark_queued(machine_id)
+    if enqueue(leases, machine_id, due[0]):
+        return RetryResult((due[0].name.value,), "")
+    return RetryResult((), "an operation has begun meanwhile")

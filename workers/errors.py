@@ -1,0 +1,58 @@
+"""Why an operation fails: each class says when the next attempt is worth it, and what a person can do."""
+
+from __future__ import annotations
+
+
+class OperationError(Exception):
+    """An attempt failed.
+
+    backoff_s: seconds to the next attempt after the 1st, 2nd, … failure; the last one repeats.
+    parks: no clock will make it work, so it is parked at once and only a person or a new cause tries again.
+    """
+
+    backoff_s: tuple[float, ...] = (5, 15, 60, 300)
+    parks = False
+    hint = ""
+
+    def words(self) -> str:
+        """The cause and the remedy, for a person."""
+        return f"{self}. {self.hint}" if self.hint else str(self)
+
+
+class AgentUnavailable(OperationError):
+    """The agent or its tunnel went away; it dials again by itself."""
+
+    backoff_s = (1, 5, 15, 60)
+
+
+class AgentRefused(OperationError):
+    """The agent failed to do it, for a reason that may pass."""
+
+    backoff_s = (1, 5, 15, 60)
+
+
+class WipeNotPossible(OperationError):
+    """Talos refuses to wipe these disks."""
+
+    parks = True
+    hint = "Free the disks by hand (RAID, LVM or multipath members must be released), then `omni-metal retry`"
+
+
+class BmcStateUnknown(OperationError):
+    """The machine did not reach the power state in time."""
+
+
+class NothingChanged(OperationError):
+    """Reboots that changed nothing."""
+
+    hint = "Look at the machine's console: does it boot from the network, and does it reach this provider?"
+
+
+class AddressUnknown(OperationError):
+    """The BMC's address cannot be found."""
+
+    hint = "Check --api-power-mgmt-state-dir"
+
+
+class OperationFailed(Exception):
+    """What Celery and Flower show of a failed attempt: the cause in words."""

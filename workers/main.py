@@ -1,0 +1,35 @@
+"""The worker processes: one queue each, with the pool that was measured best for it."""
+
+from __future__ import annotations
+
+import socket
+
+from config.celery import QUEUE_BMC, QUEUE_POLL, QUEUE_WIPE
+from config.settings import Settings
+from workers import services
+from workers.celery_app import app, configure
+
+# A wipe waits for minutes to a day, so a thread each; BMC commands wait for the network, so a greenlet each.
+POOLS = {
+    QUEUE_BMC: ("gevent", 100),
+    QUEUE_POLL: ("gevent", 250),
+    QUEUE_WIPE: ("threads", 1000),
+}
+
+
+def run(settings: Settings, queue: str) -> None:
+    """Work on a queue until SIGTERM. Tasks that run are waited for."""
+    configure(settings)
+    services.use(None, settings)
+    pool, concurrency = POOLS[queue]
+    argv = [
+        "worker",
+        f"--queues={queue}",
+        f"--pool={pool}",
+        f"--concurrency={concurrency}",
+        f"--hostname={queue}@{socket.gethostname()}",
+        "--loglevel=WARNING",
+        "--without-gossip",
+        "--without-mingle",
+    ]
+    app.worker_main(argv)

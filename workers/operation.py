@@ -1,0 +1,185 @@
+"""The one way to act on a machine: take its lease, read it anew, decide again, act, record, give the lease back.
+
+What: `run()` makes one attempt at one operation of one machine; `perform()` is the same inside a Celery task.
+
+Guarantees:
+- No two operations of one machine run at a time (lease), and none that is not due any more is done: it ends as
+  `skipped: why`. So a task that comes twice, late or by hand does no harm.
+- What an operation depends on is confirmed against Omni itself before it acts (`Procedure.confirms`).
+- Each attempt that was due leaves an entry in the history; a failed one counts towards parking.
+- What was written to Omni stands in the mirror before the lease is given back, and the watcher is woken after.
+
+Usage:
+
+    WIPE = Procedure(OperationName.WIPE, confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS), act=wipe_disks)
+
+    @app.task(name="wipe", queue=QUEUE_WIPE, bind=True)
+    def wipe(self, machine_id, operation_id=None):
+        return perform(self, WIPE, machine_id, operation_id)
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from celery.exceptions import Ignore
+
+from app.machine.decide import operation_id as id_of
+from app.machine.model import Operation
+from app.omni.errors import OmniError, OmniUnavailable
+from app.state.attempts import Attempt
+from app.state.connection import now_ms
+from app.state.history import HistoryEntry
+from workers.errors import OperationError, OperationFailed
+from workers.keeper import DecideAnew, Guard, LeaseLost
+from workers.services import Services, current
+from workers.turn import NotDue, Procedure, Turn, begin
+
+log = structlog.get_logger()
+
+# The watcher looks again soon after a task that found nothing to do, and not at once, so that two views of a machine
+# that differ cannot chase each other.
+LOOK_AGAIN_S = 1.0
+# Omni is away: there is nothing to win by asking more often.
+OMNI_AWAY_S = 5.0
+SKIPPED = "skipped: "
+
+
+class AlreadyRunning(Exception):
+    """This very task runs elsewhere; this is a second delivery of it."""
+
+
+def perform(task: Any, procedure: Procedure, machine_id: str, operation_id: str | None) -> str:
+    """Make the attempt inside a Celery task: the text is its result, OperationFailed its failure."""
+    structlog.contextvars.bind_contextvars(machine_id=machine_id, operation=procedure.name.value)
+    try:
+        return run(current(), procedure, machine_id, operation_id, task.request.id or "")
+    except AlreadyRunning:
+        raise Ignore from None  # the state of the task that runs must not be overwritten
+    finally:
+        structlog.contextvars.clear_contextvars()
+
+
+def run(services: Services, procedure: Procedure, machine_id: str, operation_id: str | None, task_id: str) -> str:
+    """Make one attempt. operation_id: None where a person started it, which forgets the failed attempts.
+
+    Raises OperationFailed with the cause in words, AlreadyRunning.
+    """
+    machine_id = _checked(machine_id)
+    if reason := services.mirror.settling():
+        services.leases.unmark_queued(machine_id)
+        return SKIPPED + reason
+    lease, held = services.leases.take(machine_id, procedure.name.value, task_id)
+    if lease is None or held is not None:
+        if operation_id is not None:
+            services.leases.unmark_queued(machine_id)
+        if held is not None and held.task_id == task_id:
+            raise AlreadyRunning
+        since = datetime.fromtimestamp(held.since_ms / 1000, UTC) if held else None
+        return f"{SKIPPED}{held.operation if held else 'an operation'} has run since {since:%Y-%m-%d %H:%M:%S} UTC"
+    if operation_id is None:
+        services.attempts.clear(machine_id, procedure.name.value)
+    with services.keeper.hold(lease) as guard:
+        entry, look_again_s = _attempt(services, procedure, machine_id, guard)
+    services.alarms.wake(machine_id, after_s=look_again_s)
+    log.info("operation_ended", outcome=entry.outcome, words=entry.words)
+    if entry.outcome == "failed":
+        raise OperationFailed(entry.words)
+    return entry.words
+
+
+def _attempt(
+    services: Services, procedure: Procedure, machine_id: str, guard: Guard
+) -> tuple[HistoryEntry, float]:
+    """One attempt, with its entry in the history, and when to look again (s)."""
+    started_ms = now_ms(services.redis)
+    operation: Operation | None = None
+
+    def entry(outcome: str, words: str, attempt: int = 0) -> HistoryEntry:
+        cause = id_of(machine_id, operation) if operation else ""
+        task_id = guard.lease.task_id
+        ended_ms = now_ms(services.redis)
+        return HistoryEntry(procedure.name.value, cause, task_id, started_ms, ended_ms, outcome, words, attempt)
+
+    try:
+        while True:
+            try:
+                with begin(services, procedure, machine_id, guard) as turn:
+                    operation = turn.operation
+                    words = procedure.act(turn)
+                break
+            except DecideAnew:
+                log.info("deciding_anew")  # Redis was emptied meanwhile
+        done = entry("done", words)
+        _succeeded(services, turn)
+        services.history.add(machine_id, done)
+        return done, 0.0
+    except NotDue as reason:
+        return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
+    except LeaseLost as reason:
+        return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
+    except OmniUnavailable as reason:
+        return entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
+    except (OperationError, OmniError) as error:
+        return _failed(services, entry, operation, machine_id, error)
+    except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see
+        log.exception("operation_broke")
+        return _failed(services, entry, operation, machine_id, error)
+
+
+def _succeeded(services: Services, turn: Turn) -> None:
+    """Forget the failed attempts. A reboot into the right mode has succeeded only when the machine is there."""
+    name = turn.operation.name.value
+    if not turn.operation.wrong_mode:
+        services.attempts.clear(turn.machine.id, name)
+        return
+    cause = id_of(turn.machine.id, turn.operation)
+    before = services.attempts.of(turn.machine.id).get(name)
+    count = before.count + 1 if before and before.operation_id == cause else 1
+    words = f"rebooted into {turn.decision.boot_mode}; not seen there yet"
+    now = now_ms(services.redis)
+    parked = bool(before and before.parked and before.operation_id == cause)
+    next_ms = _parked_until(services, now) if parked else now
+    attempt = Attempt(name, cause, count, next_ms, parked, "nothing_changed", words, now)
+    services.attempts.store(turn.machine.id, attempt)
+
+
+def _failed(
+    services: Services, entry: Any, operation: Operation | None, machine_id: str, error: Exception
+) -> tuple[HistoryEntry, float]:
+    """Count a failed attempt, and park the operation after the last."""
+    known = isinstance(error, OperationError)
+    words = error.words() if isinstance(error, OperationError) else f"{type(error).__name__}: {error}"
+    if operation is None:
+        return entry("failed", words), LOOK_AGAIN_S * 5
+    name, cause, now = operation.name.value, id_of(machine_id, operation), now_ms(services.redis)
+    before = services.attempts.of(machine_id).get(name)
+    count = before.count + 1 if before and before.operation_id == cause else 1
+    parks = isinstance(error, OperationError) and error.parks
+    parked = parks or count >= services.settings.operation_attempts
+    backoff = error.backoff_s if isinstance(error, OperationError) else OperationError.backoff_s
+    delay_s = backoff[min(count, len(backoff)) - 1]
+    next_ms = now + int(delay_s * 1000)
+    if parked:
+        next_ms = 0 if parks else _parked_until(services, now)
+    kind = type(error).__name__
+    services.attempts.store(machine_id, Attempt(name, cause, count, next_ms, parked, kind, words, now))
+    services.history.add(machine_id, entry("failed", words, count))
+    log.warning("operation_failed", error=kind, words=words, attempt=count, parked=parked, expected=known)
+    return entry("failed", words, count), max(0.0, (next_ms - now) / 1000)
+
+
+def _parked_until(services: Services, now: int) -> int:
+    """When a parked operation is tried again, in Redis' ms; 0 = never by the clock."""
+    interval_s = services.settings.parked_retry_interval_s
+    return now + int(interval_s * 1000) if interval_s else 0
+
+
+def _checked(machine_id: str) -> str:
+    try:
+        return str(uuid.UUID(machine_id))
+    except (ValueError, TypeError, AttributeError):
+        raise OperationFailed(f"machine_id {machine_id!r} is not a UUID") from None

@@ -1,0 +1,156 @@
+"""Power machines on and off through their BMCs.
+
+A power-on is recorded before the command is sent, so that a crash between the two cannot lose the cooldown; the
+record is put back where the BMC says that it did not carry the command out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from app.machine.model import OperationName, PowerState
+from app.omni.kinds import Kind
+from config.celery import QUEUE_BMC
+from workers.bmc.errors import BmcError
+from workers.celery_app import app
+from workers.errors import BmcStateUnknown
+from workers.operation import perform
+from workers.turn import Procedure, Turn
+
+log = structlog.get_logger()
+
+# BMCs show a power change after seconds; one minute covers the slowest that are known.
+REACHED_WITHIN_S = 60.0
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 3.0
+
+
+def power_on(turn: Turn) -> str:
+    """Arm PXE if the machine is to boot from the network, power on, and wait until it is on."""
+    requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
+    if turn.operation.pxe:
+        arm_pxe(turn)
+    put_back = [_record_power_on(turn)]
+    if requested:
+        put_back.append(record_reboot(turn, requested, with_time=False))
+    send(turn, turn.bmc.power_on, put_back)
+    wait_for(turn, PowerState.ON)
+    return "powered on" + (", armed to boot from the network" if turn.operation.pxe else "")
+
+
+def power_off(turn: Turn) -> str:
+    """Power off hard, and wait until it is off."""
+    send(turn, turn.bmc.power_off, [])
+
+    def record(spec: Any) -> None:
+        spec.last_power_operation = PowerState.OFF
+
+    turn.store(Kind.POWER_OPERATION, record)
+    wait_for(turn, PowerState.OFF)
+    return "powered off"
+
+
+def arm_pxe(turn: Turn) -> None:
+    """Have the next boot come from the network."""
+    turn.guard.check()
+    turn.bmc.arm_pxe(turn.services.settings.ipmi_pxe_boot_mode)
+
+
+def send(turn: Turn, command: Callable[[], None], put_back: list[Callable[[], None]]) -> None:
+    """Send one power command; undo the records where the BMC says that it was not carried out."""
+    turn.about_to_act()
+    try:
+        command()
+    except BmcError as error:
+        if error.executed is False:
+            for undo in reversed(put_back):
+                undo()
+        raise
+
+
+def wait_for(turn: Turn, wanted: PowerState) -> None:
+    """Read the power back until it is as wanted."""
+    deadline_s = time.monotonic() + REACHED_WITHIN_S
+    pause_s = _FIRST_LOOK_S
+    while True:
+        try:
+            state = turn.read_power()
+        except BmcError as error:
+            log.info("power_not_read_back", error=str(error))
+            state = PowerState.UNKNOWN
+        if state is wanted:
+            return
+        if time.monotonic() + pause_s > deadline_s:
+            raise BmcStateUnknown(
+                f"the BMC took the command but says {state.name} instead of {wanted.name} after {REACHED_WITHIN_S:g} s"
+            )
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
+
+
+def _record_power_on(turn: Turn) -> Callable[[], None]:
+    """Record the power-on that is about to be sent; the answer puts the record back."""
+    before = turn.machine.power_operation
+
+    def record(spec: Any) -> None:
+        spec.last_power_operation = PowerState.ON
+        spec.last_power_on_timestamp.FromDatetime(turn.machine.now)
+
+    def restore(spec: Any) -> None:
+        spec.last_power_operation = before.last_power_operation if before else PowerState.UNKNOWN
+        if before and before.last_power_on_timestamp:
+            spec.last_power_on_timestamp.FromDatetime(before.last_power_on_timestamp)
+        else:
+            spec.ClearField("last_power_on_timestamp")
+
+    turn.store(Kind.POWER_OPERATION, record)
+    return lambda: _restore(turn, Kind.POWER_OPERATION, restore)
+
+
+def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Callable[[], None]:
+    """Record that the requested reboot is done by what is about to be sent; the answer puts the record back."""
+    before = turn.machine.reboot_status
+
+    def record(spec: Any) -> None:
+        spec.last_reboot_id = requested_id
+        if with_time:
+            spec.last_reboot_timestamp.FromDatetime(turn.machine.now)
+
+    def restore(spec: Any) -> None:
+        spec.last_reboot_id = before.last_reboot_id if before else ""
+        if before and before.last_reboot_timestamp:
+            spec.last_reboot_timestamp.FromDatetime(before.last_reboot_timestamp)
+        else:
+            spec.ClearField("last_reboot_timestamp")
+
+    turn.store(Kind.REBOOT_STATUS, record)
+    return lambda: _restore(turn, Kind.REBOOT_STATUS, restore)
+
+
+def _restore(turn: Turn, kind: Kind, edit: Callable[[Any], None]) -> None:
+    turn.store(kind, edit)
+
+
+ON = Procedure(OperationName.POWER_ON, power_on, reads_power="must")
+OFF = Procedure(
+    OperationName.POWER_OFF,
+    power_off,
+    confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS, Kind.POWER_OPERATION, Kind.REBOOT_STATUS),
+    reads_power="must",
+    waits_for_wipe=True,
+)
+
+
+@app.task(name="power_on", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]
+def power_on_task(self: Any, machine_id: str, operation_id: str | None = None) -> str:
+    """Power the machine on, if that is due."""
+    return perform(self, ON, machine_id, operation_id)
+
+
+@app.task(name="power_off", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]
+def power_off_task(self: Any, machine_id: str, operation_id: str | None = None) -> str:
+    """Power the machine off, if that is due."""
+    return perform(self, OFF, machine_id, operation_id)

@@ -1,0 +1,54 @@
+"""Reboot machines: into the right boot mode, or because Omni asks for it.
+
+The reboot is recorded before the reset is sent: a crash between the two can lose a reboot, never double one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.machine.decide import operation_id as id_of
+from app.machine.model import OperationName
+from app.omni.kinds import Kind
+from config.celery import QUEUE_BMC
+from workers.celery_app import app
+from workers.errors import NothingChanged
+from workers.operation import perform
+from workers.power import arm_pxe, record_reboot, send
+from workers.turn import Procedure, Turn
+
+
+def reboot(turn: Turn) -> str:
+    """Arm PXE if the machine is to boot from the network, and reset it once."""
+    _stop_after_many(turn)
+    requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
+    if turn.operation.pxe:
+        arm_pxe(turn)
+    send(turn, turn.bmc.reboot, [record_reboot(turn, requested, with_time=True)])
+    return f"rebooted: {turn.operation.reason}"
+
+
+def _stop_after_many(turn: Turn) -> None:
+    """Reboots that do not bring the machine into its mode are failures; after the last one it is parked."""
+    if not turn.operation.wrong_mode:
+        return
+    before = turn.services.attempts.of(turn.machine.id).get(turn.operation.name.value)
+    if before is None or before.parked or before.operation_id != id_of(turn.machine.id, turn.operation):
+        return
+    if before.count >= turn.services.settings.operation_attempts:
+        raise NothingChanged(f"{before.count} reboots did not bring the machine into {turn.decision.boot_mode}")
+
+
+REBOOT = Procedure(
+    OperationName.REBOOT,
+    reboot,
+    confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS, Kind.POWER_OPERATION, Kind.REBOOT_STATUS),
+    reads_power="try",
+    waits_for_wipe=True,
+)
+
+
+@app.task(name="reboot", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]
+def reboot_task(self: Any, machine_id: str, operation_id: str | None = None) -> str:
+    """Reboot the machine, if that is due."""
+    return perform(self, REBOOT, machine_id, operation_id)

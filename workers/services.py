@@ -1,0 +1,85 @@
+"""What a worker process works with, built once per process."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import redis
+
+from app.agents.client import GatewayClient
+from app.omni.client import Omni
+from app.state.attempts import Attempts
+from app.state.connection import connect
+from app.state.history import History
+from app.state.lease import Leases
+from app.state.mirror import Mirror
+from app.state.power import PowerNotes
+from app.state.secrets import gateway_token, sealer
+from app.state.wake import Alarms
+from config.settings import Settings
+from workers.keeper import LeaseKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The tools of a task."""
+
+    settings: Settings
+    redis: redis.Redis
+    omni: Omni
+    gateway: GatewayClient
+    mirror: Mirror
+    leases: Leases
+    keeper: LeaseKeeper
+    attempts: Attempts
+    history: History
+    alarms: Alarms
+    power_notes: PowerNotes
+
+
+def build(
+    settings: Settings,
+    client: redis.Redis | None = None,
+    omni: Omni | None = None,
+    gateway: GatewayClient | None = None,
+) -> Services:
+    """The services for these settings; what is given is used as it is."""
+    client = client or connect(settings)
+    leases = Leases(client)
+    return Services(
+        settings=settings,
+        redis=client,
+        omni=omni or Omni(settings.omni_api_endpoint, settings.id),
+        gateway=gateway or GatewayClient(client, gateway_token(settings)),
+        mirror=Mirror(client, sealer(settings)),
+        leases=leases,
+        keeper=LeaseKeeper(leases),
+        attempts=Attempts(client),
+        history=History(client),
+        alarms=Alarms(client),
+        power_notes=PowerNotes(client),
+    )
+
+
+_lock = threading.Lock()
+_settings: Settings | None = None
+_services: Services | None = None
+
+
+def use(services: Services | None, settings: Settings | None = None) -> None:
+    """Let the tasks of this process use these services, or build them from these settings when first needed."""
+    global _services, _settings
+    with _lock:
+        _services, _settings = services, settings or (services.settings if services else None)
+
+
+def current() -> Services:
+    """The services of this process."""
+    global _services
+    with _lock:
+        if _services is None:
+            if _settings is None:
+                raise RuntimeError("no settings: start workers with `omni-metal worker`, not with `celery worker`")
+            _services = build(_settings)
+        return _services

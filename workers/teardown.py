@@ -1,0 +1,92 @@
+"""Remove a machine: back into agent mode once, then away with all that we recorded of it.
+
+Our finalizers on the InfraMachine go last: until then Omni keeps it, and whatever was left undone is done again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from app.machine.model import OperationName
+from app.omni.errors import NotFound
+from app.omni.kinds import Kind
+from config.celery import QUEUE_BMC
+from workers.bmc.errors import BmcError
+from workers.celery_app import app
+from workers.operation import perform
+from workers.power import arm_pxe
+from workers.turn import Procedure, Turn
+
+log = structlog.get_logger()
+
+# The BMC's login goes last: it is what a second try would need.
+RECORDS = (
+    Kind.REBOOT_STATUS,
+    Kind.POWER_OPERATION,
+    Kind.WIPE_STATUS,
+    Kind.MACHINE_STATUS,
+    Kind.INFRA_MACHINE_STATUS,
+    Kind.BMC_CONFIGURATION,
+)
+
+
+def teardown(turn: Turn) -> str:
+    """Reboot it into agent mode (best effort), destroy our records, let go of the InfraMachine."""
+    rebooted = turn.operation.pxe and turn.session is not None and _reboot_into_agent(turn)
+    for kind in RECORDS:
+        turn.guard.check()
+        turn.services.omni.remove(kind, turn.machine.id)
+        stale = turn.services.mirror.resource(kind, turn.machine.id)
+        if stale is not None:
+            turn.services.mirror.remove(stale)
+    turn.services.attempts.clear(turn.machine.id)
+    _let_go(turn)
+    return "removed" + (", rebooted into agent mode" if rebooted else "")
+
+
+def _reboot_into_agent(turn: Turn) -> bool:
+    # The record that goes away first says that this was done, should the rest be interrupted.
+    try:
+        turn.services.omni.update(Kind.REBOOT_STATUS, turn.machine.id, lambda _: None, create=True)
+        turn.services.omni.teardown(Kind.REBOOT_STATUS, turn.machine.id)
+        arm_pxe(turn)
+        turn.about_to_act()
+        turn.bmc.reboot()
+    except BmcError as error:
+        log.warning("teardown_reboot_failed", error=error.words())
+        return False
+    return True
+
+
+def _let_go(turn: Turn) -> None:
+    known = turn.services.mirror.resource(Kind.INFRA_MACHINE, turn.machine.id)
+    try:
+        resource = turn.services.omni.remove_finalizers(Kind.INFRA_MACHINE, turn.machine.id, known=known)
+    except NotFound:
+        return
+    if resource is not None:
+        turn.services.mirror.put(resource)
+
+
+TEARDOWN = Procedure(
+    OperationName.TEARDOWN,
+    teardown,
+    confirms=(
+        Kind.INFRA_MACHINE,
+        Kind.BMC_CONFIGURATION,
+        Kind.MACHINE_STATUS,
+        Kind.WIPE_STATUS,
+        Kind.POWER_OPERATION,
+        Kind.REBOOT_STATUS,
+    ),
+    reads_power="try",
+    waits_for_wipe=True,
+)
+
+
+@app.task(name="teardown", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]
+def teardown_task(self: Any, machine_id: str, operation_id: str | None = None) -> str:
+    """Remove the machine, if Omni does."""
+    return perform(self, TEARDOWN, machine_id, operation_id)

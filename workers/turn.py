@@ -1,0 +1,163 @@
+"""One turn with a machine: its picture, confirmed against Omni and its BMC, and the operation that is due on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from app.agents.errors import GatewayUnreachable
+from app.machine.decide import decide
+from app.machine.model import DecideOptions, Decision, Machine, Operation, OperationName, PowerState
+from app.omni.kinds import Kind
+from app.omni.resource import Resource
+from config.settings import Settings
+from workers.bmc.client import Bmc, open_bmc
+from workers.bmc.errors import BmcError
+from workers.keeper import Guard
+from workers.services import Services
+
+log = structlog.get_logger()
+
+
+class NotDue(Exception):
+    """The operation is not due, or must wait; the text says why."""
+
+
+def decide_options(settings: Settings) -> DecideOptions:
+    """The options that decisions depend on."""
+    return DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """How an operation is done.
+
+    confirms: the resources that are read from Omni itself before it acts.
+    reads_power: `must` = its BMC is asked first, and not at all if that fails; `try` = asked, may fail; `` = not.
+    waits_for_wipe: it does not begin while a gateway still runs a wipe of the machine.
+    find: the operation in the decision, or None.
+    act: does it; the answer says in words what was done.
+    """
+
+    name: OperationName
+    act: Callable[[Turn], str]
+    confirms: tuple[Kind, ...] = ()
+    reads_power: str = ""
+    waits_for_wipe: bool = False
+    find: Callable[[Machine, Decision], Operation | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What `Procedure.act` works with."""
+
+    services: Services
+    machine: Machine
+    decision: Decision
+    operation: Operation
+    guard: Guard
+    session: Bmc | None
+
+    @property
+    def bmc(self) -> Bmc:
+        """The session with the machine's BMC."""
+        if self.session is None:
+            raise RuntimeError(f"{self.operation.name} has no BMC session")
+        return self.session
+
+    def store(self, kind: Kind, edit: Callable[[Any], None]) -> Resource:
+        """Change our record of the machine in Omni (made when missing), and in the mirror."""
+        known = self.services.mirror.resource(kind, self.machine.id)
+        resource = self.services.omni.update(
+            kind, self.machine.id, lambda draft: edit(draft.spec), known=known, create=True
+        )
+        self.services.mirror.put(resource)
+        return resource
+
+    def read_power(self) -> PowerState:
+        """Ask the BMC, and note the answer."""
+        state = self.bmc.power_state()
+        self.services.power_notes.observed({self.machine.id: state})
+        return state
+
+    def about_to_act(self) -> None:
+        """The last check before a power command. Raises LeaseLost, DecideAnew."""
+        self.guard.check()
+        self.services.power_notes.acted(self.machine.id)
+
+
+@contextmanager
+def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guard) -> Iterator[Turn]:
+    """Confirm, decide, and hand out the turn. Raises NotDue, BmcError, OmniError, LeaseLost, DecideAnew."""
+    if reason := services.mirror.settling():
+        raise NotDue(reason)
+    confirm(services, machine_id, procedure.confirms)
+    machine = services.mirror.load(machine_id)
+    options = decide_options(services.settings)
+    session = None
+    try:
+        if procedure.reads_power and machine.bmc_configuration and decide(machine, options).gate is None:
+            machine, session = _read_power(services, procedure, machine)
+        decision = decide(machine, options)
+        operation = procedure.find(machine, decision) if procedure.find else decision.find(procedure.name)
+        if operation is None:
+            raise NotDue(_why_not(decision))
+        if procedure.waits_for_wipe:
+            _wait_for_wipe(services, machine_id)
+        guard.check()
+        yield Turn(services, machine, decision, operation, guard, session)
+    finally:
+        if session is not None:
+            session.close()
+
+
+def confirm(services: Services, machine_id: str, kinds: tuple[Kind, ...]) -> None:
+    """Read these resources from Omni itself into the mirror."""
+    for kind in kinds:
+        resource = services.omni.get(kind, machine_id)
+        if resource is not None:
+            services.mirror.put(resource)
+            continue
+        stale = services.mirror.resource(kind, machine_id)
+        if stale is not None:
+            services.mirror.remove(stale)
+
+
+def _read_power(services: Services, procedure: Procedure, machine: Machine) -> tuple[Machine, Bmc | None]:
+    """The machine with its power as the BMC says it now."""
+    assert machine.bmc_configuration is not None
+    session = None
+    try:
+        session = open_bmc(machine.bmc_configuration)
+        state = session.power_state()
+    except BmcError as error:
+        if procedure.reads_power == "must":
+            if session:
+                session.close()
+            if decide(machine, decide_options(services.settings)).find(procedure.name) is None:
+                raise NotDue(f"the power state cannot be read: {error}") from None
+            raise
+        log.info("power_not_read", error=str(error))
+        return replace(machine, facts=replace(machine.facts, powered_on=None)), session
+    services.power_notes.observed({machine.id: state})
+    powered_on = {PowerState.ON: True, PowerState.OFF: False, PowerState.UNKNOWN: None}[state]
+    accessible = False if powered_on is False else machine.facts.agent_accessible
+    facts = replace(machine.facts, powered_on=powered_on, agent_accessible=accessible)
+    return replace(machine, facts=facts), session
+
+
+def _wait_for_wipe(services: Services, machine_id: str) -> None:
+    try:
+        running = services.gateway.wipe_running(machine_id)
+    except GatewayUnreachable as error:
+        raise NotDue(f"the gateway that holds the machine does not say whether it is being wiped ({error})") from None
+    if running:
+        raise NotDue("its disks are being wiped")
+
+
+def _why_not(decision: Decision) -> str:
+    return "not due: " + "; ".join(decision.reasons[-3:])
