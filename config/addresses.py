@@ -19,10 +19,8 @@ def routable_addresses() -> list[str]:
 
 
 def _ipv4() -> list[ipaddress.IPv4Address]:
-    if FIB_TRIE.exists():
-        texts = LOCAL_ADDRESS.findall(FIB_TRIE.read_text())
-    else:
-        texts = _outgoing("192.0.2.1", socket.AF_INET)
+    listed = FIB_TRIE.exists()
+    texts = LOCAL_ADDRESS.findall(FIB_TRIE.read_text()) if listed else _outgoing("192.0.2.1", socket.AF_INET)
     addresses = [ipaddress.IPv4Address(text) for text in texts]
     return [address for address in addresses if _is_routable(address)]
 

@@ -1,0 +1,126 @@
+"""One process under the supervisor: started, watched, started again, stopped with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from app.lifeline import die_with_parent
+
+log = structlog.get_logger()
+
+# Half a second lets a port or a socket go free; ten seconds keep a broken process from filling the log.
+FIRST_BACKOFF_S: Final = 0.5
+LONGEST_BACKOFF_S: Final = 10.0
+# All processes start at once, on two slow cores that takes some seconds; who lives longer than this has started.
+STARTED_AFTER_S: Final = 15.0
+STARTS_THAT_MAY_FAIL: Final = 3
+WRONG_USAGE: Final = 2
+
+
+class Child:
+    """A child process that is to run for as long as we do."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        death_signal: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        """Describe the child; nothing is started yet."""
+        self.name = name
+        self._command = list(command)
+        self._environ = dict(environ)
+        self._death_signal = death_signal
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._start_again_at = 0.0
+        self._backoff_s = FIRST_BACKOFF_S
+        self._failed_starts = 0
+        self._has_run = False
+        self.misused = False
+        """Whether it ended because its settings are wrong."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process that has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while there is a process."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process in a group of its own: Ctrl-C in a terminal is for us, we tell the children."""
+        self._started_at = time.monotonic()
+        self._process = subprocess.Popen(  # noqa: S603 - commands of our own making
+            self._command,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=die_with_parent(self._death_signal),  # noqa: PLW1509 - we have no other thread
+        )
+
+    def ended(self) -> int | None:
+        """Return the exit status if the process has ended, negative for a signal."""
+        return self._process.poll() if self._process else None
+
+    def look_after(self) -> str:
+        """Start it again when it has ended and its pause is over; return why that is hopeless, or nothing."""
+        if self._process is None:
+            if time.monotonic() >= self._start_again_at:
+                self.start()
+            return ""
+        status = self.ended()
+        if status is None:
+            if not self._has_run and time.monotonic() - self._started_at > STARTED_AFTER_S:
+                self._has_run = True
+            return ""
+        return self._has_ended(status)
+
+    def _has_ended(self, status: int) -> str:
+        lived_s = time.monotonic() - self._started_at
+        self.kill()  # what it has started must not hold the port or the socket
+        self._process = None
+        if status == WRONG_USAGE:
+            self.misused = True
+            return f"{self.name} does not start with these settings"
+        self._failed_starts += 1
+        if not self._has_run and self._failed_starts >= STARTS_THAT_MAY_FAIL:
+            return f"{self.name} ended {self._failed_starts} times while starting ({in_words(status)}); see above for why"
+        if lived_s > STARTED_AFTER_S:
+            self._backoff_s = FIRST_BACKOFF_S
+        self._start_again_at = time.monotonic() + self._backoff_s
+        log.error("process_ended", name=self.name, how=in_words(status), start_again_in_s=self._backoff_s)
+        self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
+        return ""
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        if self._process and self.runs:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process and whatever it has started in its group, and wait for it."""
+        if self._process is None:
+            return
+        # All of the group may have ended, which macOS calls a lack of permission.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def in_words(status: int) -> str:
+    """Return how a process ended."""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"status {status}"

@@ -1,0 +1,196 @@
+"""The `omni-metal` command.
+
+Each process of the provider is one command of it. What a command needs is imported when it runs: most need little,
+and a worker has to be made ready for greenlets before anything else is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO
+
+import click
+
+from app import __version__
+from app.option_help import HELP_SETTINGS, OptionsCommand, OptionsGroup
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+WRONG_USAGE: Final = 2
+QUEUES: Final = ("bmc", "poll", "wipe")
+# The queues whose worker runs greenlets; the one for wipes runs threads.
+GREENLET_QUEUES: Final = ("bmc", "poll")
+
+
+@click.group(cls=OptionsGroup, context_settings=HELP_SETTINGS)
+def main() -> None:
+    """Omni's bare-metal infrastructure provider as durable Celery tasks.
+
+    `omni-metal lab` shows the life of a rack of virtual machines; `omni-metal run` runs the provider.
+    """
+
+
+@main.command(cls=OptionsCommand)
+def run(arguments: tuple[str, ...]) -> None:
+    """Run the whole provider on this machine, with a Redis of its own unless --redis-url is given."""
+    settings = _load(arguments)
+    from app import supervisor
+
+    sys.exit(supervisor.run(settings, arguments, os.environ))
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments: tuple[str, ...]) -> None:
+    """Show a rack of virtual machines that live their whole life, through the real program."""
+    from lab import main as lab_main
+
+    sys.exit(lab_main.run(list(arguments)))
+
+
+@main.command(cls=OptionsCommand)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, with the names of the API.")
+def machines(arguments: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """List all machines: what each is, what it waits for and why."""
+    settings = _load_client(arguments)
+    from app import fleet
+
+    sys.exit(fleet.show_machines(settings, as_json=as_json))
+
+
+@main.command(cls=OptionsCommand)
+def retry(arguments: tuple[str, ...]) -> None:
+    """Try again at once what is due on a machine, parked or not: `retry MACHINE`."""
+    machine_id, options = _split_word(arguments, "a machine id")
+    settings = _load_client(options)
+    from app import fleet
+
+    sys.exit(fleet.retry_machine(settings, machine_id.lower()))
+
+
+@main.command()
+@click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
+def explain(file: TextIO) -> None:
+    """Say what is due on a machine and why, for each picture in FILE (one line of JSON each; - is standard input)."""
+    from app.machine import explain as explaining
+
+    sys.exit(explaining.run(file, sys.stdout))
+
+
+@main.command()
+def version() -> None:
+    """Write the version."""
+    click.echo(f"omni-metal {__version__}")
+
+
+@main.command(cls=OptionsCommand)
+def web(arguments: tuple[str, ...]) -> None:
+    """Run the public port: HTTP for firmware, pages and API, and the agents' tunnels."""
+    settings = _load_process(arguments, "web")
+    from app.front import main as front
+
+    front.run(settings)
+
+
+@main.command(cls=OptionsCommand)
+def gateway(arguments: tuple[str, ...]) -> None:
+    """Run the agent gateway, which holds the agents' tunnels."""
+    settings = _load_process(arguments, "gateway")
+    from app.agents import main as agents
+
+    agents.run(settings)
+
+
+@main.command(cls=OptionsCommand)
+def watcher(arguments: tuple[str, ...]) -> None:
+    """Run the watcher, which follows Omni and decides what is due."""
+    settings = _load_process(arguments, "watcher")
+    from app.watcher import main as watching
+
+    watching.run(settings)
+
+
+@main.command(cls=OptionsCommand)
+def worker(arguments: tuple[str, ...]) -> None:
+    """Run a Celery worker: `worker bmc`, `worker poll` or `worker wipe`."""
+    queue, options = _split_word(arguments, f"one of {', '.join(QUEUES)}")
+    if queue not in QUEUES:
+        _refuse(f"there is no queue {queue}; choose one of {', '.join(QUEUES)}")
+    if queue in GREENLET_QUEUES:
+        _become_green()
+    settings = _load_process(options, f"worker-{queue}")
+    from workers import main as workers_main
+
+    workers_main.run(settings, queue)
+
+
+@main.command(cls=OptionsCommand)
+def beat(arguments: tuple[str, ...]) -> None:
+    """Run the clock of the power sweep."""
+    settings = _load_process(arguments, "beat")
+    from workers import beat as workers_beat
+
+    workers_beat.run(settings)
+
+
+def _load(options: tuple[str, ...], *, client: bool = False) -> Settings:
+    from config.settings import SettingsError, load
+
+    try:
+        return load(options, os.environ, client=client)
+    except SettingsError as error:
+        _refuse(str(error))
+
+
+def _load_process(options: tuple[str, ...], process: str) -> Settings:
+    """Read the settings of a process; processes that it starts read them anew from the environment."""
+    settings = _load(options)
+    os.environ["OMNI_METAL_ARGV"] = json.dumps(options)
+    from config import logs
+
+    logs.configure(settings.debug, process)
+    return settings
+
+
+def _load_client(options: tuple[str, ...]) -> Settings:
+    """Read the settings of a command for a person, with the Redis that `run` has started here, if it has."""
+    settings = _load(options, client=True)
+    if "redis-url" in settings.given:
+        return settings
+    from app.fleet import with_bundled_redis
+
+    return with_bundled_redis(settings)
+
+
+def _split_word(arguments: tuple[str, ...], wanted: str) -> tuple[str, tuple[str, ...]]:
+    """Take the one word that is no option off the arguments."""
+    from config.commandline import parse_command_line
+
+    words = parse_command_line(arguments).words
+    if len(words) != 1:
+        found = f"found {' '.join(words)}" if words else "found nothing"
+        _refuse(f"name {wanted} and nothing else beside the options; {found}")
+    rest = list(arguments)
+    rest.remove(words[0])
+    return words[0], tuple(rest)
+
+
+def _become_green() -> None:
+    from gevent import monkey
+
+    monkey.patch_all()
+    from grpc.experimental import gevent as grpc_gevent
+
+    grpc_gevent.init_gevent()
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(f"omni-metal: {message}", err=True)
+    sys.exit(WRONG_USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Whether we could listen on a port, and if not, who is in the way and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from pathlib import Path
+from typing import Final
+
+from app.errors import StartError
+
+PROC: Final = Path("/proc")
+# Columns of /proc/net/tcp.
+LOCAL: Final = 1
+STATE: Final = 3
+INODE: Final = 9
+LISTENING: Final = "0A"
+
+
+def check_free(host: str, port: int, option: str) -> None:
+    """Try to bind.
+
+    Args:
+        host: address or name; empty for all addresses.
+        port: the port.
+        option: the option to change, named in the message.
+
+    Raises:
+        StartError: the port cannot be had; the text names the holder where the system tells.
+    """
+    for family, address in _addresses(host, port, option):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind(address)
+                probe.listen(1)
+            except OSError as error:
+                _refuse(error, host, port, option)
+
+
+def _addresses(host: str, port: int, option: str) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    if not host:
+        return [(socket.AF_INET, ("", port)), (socket.AF_INET6, ("", port))]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise StartError(f"{option}: {host} is not known ({error.strerror}); name an address of this host") from None
+    return [(family, (str(address[0]), port)) for family, _, _, _, address in found]
+
+
+def _refuse(error: OSError, host: str, port: int, option: str) -> None:
+    match error.errno:
+        case errno.EADDRINUSE:
+            raise StartError(
+                f"port {port} is in use{_by_whom(port)}; end that program or choose another port with {option}"
+            )
+        case errno.EACCES:
+            raise StartError(f"port {port} may not be used by this user; choose one above 1023 with {option}")
+        case errno.EADDRNOTAVAIL if host:
+            raise StartError(f"{host} is not an address of this host; name one that is, or none for all of them")
+        case errno.EAFNOSUPPORT | errno.EADDRNOTAVAIL:
+            return  # a host without IPv6
+        case _:
+            raise StartError(f"port {port} cannot be used ({error.strerror}); choose another with {option}")
+
+
+def _by_whom(port: int) -> str:
+    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for folder in PROC.glob("[0-9]*/fd"):
+        if inodes & _open_files(folder):
+            return f" by {_command(folder.parent)} (process {folder.parent.name})"
+    return ""
+
+
+def _listening_inodes(port: int) -> list[str]:
+    tables = [table for table in (PROC / "net/tcp", PROC / "net/tcp6") if table.exists()]
+    rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
+    return [row[INODE] for row in rows if row[STATE] == LISTENING and row[LOCAL].endswith(f":{port:04X}")]
+
+
+def _open_files(folder: Path) -> set[str]:
+    """Return what a process has open; nothing where we may not look or it has just ended."""
+    targets = set()
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            targets.add(str(entry.readlink()))
+    return targets
+
+
+def _command(process: Path) -> str:
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        name = (process / "comm").read_text().strip()
+    except OSError:
+        return "another program"
+    return b" ".join(word for word in words[:3] if word).decode(errors="replace") or name

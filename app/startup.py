@@ -1,0 +1,77 @@
+"""What `omni-metal run` looks at before it starts anything."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+import redis
+import structlog
+
+from app.errors import StartError
+from app.ports import check_free
+from config.settings import Settings
+
+log = structlog.get_logger()
+
+# A Redis that is up answers in milliseconds, also from another room; this is for a host that does not answer at all.
+REDIS_TIMEOUT_S: Final = 3.0
+# Only a hint for the person who looks on: the watcher keeps trying, so it is not worth a long wait.
+OMNI_TIMEOUT_S: Final = 1.0
+HTTP_PORT: Final = 80
+
+
+def check_ports(settings: Settings) -> None:
+    """Raise StartError unless our two ports are free."""
+    check_free(settings.api_listen_address, settings.api_port, "--api-port")
+    host, _, port = settings.gateway_listen.rpartition(":")
+    check_free(host.strip("[]"), int(port), "--gateway-listen")
+
+
+def check_redis(settings: Settings) -> None:
+    """Raise StartError unless the Redis of `--redis-url` answers."""
+    try:
+        with redis.Redis.from_url(
+            settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+        ) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise StartError(
+            f"Redis at {without_login(settings.redis_url)} does not answer ({_first_line(error)}); start it, "
+            "correct --redis-url, or leave that out to have one started here"
+        ) from None
+
+
+def say_what_is_missing(settings: Settings) -> None:
+    """Log what will not work; none of it keeps the program from starting."""
+    if not settings.disable_dhcp_proxy:
+        log.warning(
+            "dhcp_proxy_not_in_this_version",
+            remedy="let your DHCP server start iPXE with the init script, and set --disable-dhcp-proxy",
+            init_script=f"http://{_bracketed(settings.api_advertise_address)}:{settings.api_port}/ipxe/init.ipxe",
+        )
+    endpoint = urlsplit(settings.omni_api_endpoint)
+    try:
+        socket.create_connection((endpoint.hostname, endpoint.port or HTTP_PORT), timeout=OMNI_TIMEOUT_S).close()
+    except OSError as error:
+        log.warning(
+            "omni_unreachable",
+            endpoint=settings.omni_api_endpoint,
+            reason=error.strerror or str(error),
+            remedy="check --omni-api-endpoint (OMNI_ENDPOINT); going on, and trying again until it answers",
+        )
+
+
+def without_login(url: str) -> str:
+    """Return a URL without user name, password and query."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
