@@ -96,7 +96,7 @@ class Child:
             return f"{self.name} does not start with these settings"
         self._failed_starts += 1
         if not self._has_run and self._failed_starts >= STARTS_THAT_MAY_FAIL:
-            return f"{self.name} ended {self._failed_starts} times while starting ({in_words(status)}); see above for why"
+            return f"{self.name} ended {self._failed_starts} times while starting ({in_words(status)}), see above"
         if lived_s > STARTED_AFTER_S:
             self._backoff_s = FIRST_BACKOFF_S
         self._start_again_at = time.monotonic() + self._backoff_s

@@ -13,15 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bundled_redis import socket_path
+from app.machine.model import DecideOptions
 from app.startup import without_login
+from app.state.attempts import Attempts
 from app.state.connection import connect
+from app.state.lease import Leases
 from app.state.mirror import Mirror
 from app.state.secrets import sealer
 from app.state.view import MachineView, Views
 from app.web.schemas import MachineDetailSchema
 from config.settings import Settings
 from workers import celery_app
-from workers.enqueue import retry
+from workers.enqueue import QueueUnavailable, retry
 
 FAILED: Final = 1
 # Where the output is no terminal, lines are as long as they need to be.
@@ -55,12 +58,15 @@ def show_machines(settings: Settings, *, as_json: bool) -> int:
 def retry_machine(settings: Settings, machine_id: str) -> int:
     """Start what is due on a machine; return the exit status, 1 where nothing was started."""
     celery_app.configure(settings)
+    client = connect(settings)
+    mirror = Mirror(client, sealer(settings))
+    options = DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
     try:
-        if machine_id not in Mirror(connect(settings), sealer(settings)).machine_ids():
+        if machine_id not in mirror.machine_ids():
             _tell(f"there is no machine {machine_id}; see omni-metal machines")
             return FAILED
-        result = retry(machine_id, "command line")
-    except redis.RedisError as error:
+        result = retry(mirror, Leases(client), Attempts(client), options, machine_id, "command line")
+    except (redis.RedisError, QueueUnavailable) as error:
         return _no_redis(settings, error)
     if not result.started:
         _tell(f"nothing was started: {result.skipped}")
@@ -90,7 +96,7 @@ def _word(value: bool | None, yes: str, no: str) -> str:  # noqa: FBT001 - a fac
     return yes if value else no
 
 
-def _no_redis(settings: Settings, error: redis.RedisError) -> int:
+def _no_redis(settings: Settings, error: Exception) -> int:
     _tell(
         f"Redis at {without_login(settings.redis_url)} does not answer ({error}); is omni-metal run running? Name its "
         "--state-dir, or its --redis-url"

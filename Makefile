@@ -1,0 +1,39 @@
+# The targets that people and CI use; `make` alone lists them.
+
+VENV := .venv
+STAMP := $(VENV)/.ready
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test check protos docs clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=/path/to/python3.12 chooses the Python of make setup (3.11 to 3.13)"
+
+setup: $(STAMP) ## make .venv with everything in it
+
+lab: $(STAMP) ## a rack of virtual machines that live their whole life; ARGS='--once --machines 12', see ARGS=--help
+	@$(BIN)/omni-metal lab $(ARGS)
+
+test: $(STAMP) ## unit, property and integration tests; ARGS='-k wipe'
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## style, types and the directions of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+protos: $(STAMP) ## generate protos/gen from the .proto files
+	@$(BIN)/python -m protos.generate
+
+docs: $(STAMP) ## write docs/options.md from the table of options
+	@$(BIN)/python -m config.document
+
+clean: ## remove .venv and what the tools keep
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(STAMP): pyproject.toml .ci/venv
+	@.ci/venv $(VENV)
+	@touch $@
