@@ -1,0 +1,199 @@
+"""The small HTTP/1.1 server under the rack's stand-ins.
+
+A rack has one BMC per machine, so a thousand of these may listen side by side: a connection costs one protocol
+object and a small buffer. Requests are read by a parser without sockets; answers always have a Content-Length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+MAX_HEAD_BYTES: Final = 16 * 1024  # no client of the rack sends longer headers
+MAX_BODY_BYTES: Final = 1024 * 1024  # a schematic, the largest body, is a few KB
+
+
+class BadRequest(Exception):
+    """What came is no HTTP request that this server reads; the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; header names are in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    keep_alive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+    @classmethod
+    def text(cls, text: str, status: int = 200) -> Response:
+        """An answer of plain text."""
+        return cls(status, text.encode())
+
+    def render(self, *, keep_alive: bool, with_body: bool = True) -> bytes:
+        """The bytes on the wire; HEAD is answered without the body but with its length."""
+        head = (
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
+            f"Content-Type: {self.content_type}\r\n"
+            f"Content-Length: {len(self.body)}\r\n"
+            f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
+        )
+        return head.encode() + (self.body if with_body else b"")
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class RequestReader:
+    """Cuts a stream of bytes into requests."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[Request]:
+        """Take bytes in; return the requests that are complete.
+
+        Raises:
+            BadRequest: the bytes are no request.
+        """
+        self._buffer += data
+        requests = []
+        while (request := self._take()) is not None:
+            requests.append(request)
+        return requests
+
+    def _take(self) -> Request | None:
+        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            if len(self._buffer) > MAX_HEAD_BYTES:
+                raise BadRequest("the header is too long")
+            return None
+        method, target, version, headers = _parse_head(head)
+        length = _body_length(headers)
+        if len(rest) < length:
+            return None
+        self._buffer = rest[length:]
+        url = urlsplit(target)
+        return Request(
+            method, url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers, rest[:length],
+            keep_alive=version == "HTTP/1.1" and headers.get("connection", "").lower() != "close",
+        )
+
+
+def _parse_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        raise BadRequest("the first line is not METHOD TARGET HTTP/1.x")
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise BadRequest("a header line has no colon")
+        headers[name.strip().lower()] = value.strip()
+    return words[0], words[1], words[2], headers
+
+
+def _body_length(headers: Mapping[str, str]) -> int:
+    if "transfer-encoding" in headers:
+        raise BadRequest("chunked bodies are not read here")
+    text = headers.get("content-length", "0")
+    if not text.isdigit() or int(text) > MAX_BODY_BYTES:
+        raise BadRequest("the Content-Length is not a number in bounds")
+    return int(text)
+
+
+class _Connection(asyncio.Protocol):
+    """One client: requests are answered one after the other, in order."""
+
+    def __init__(self, handler: Handler, open_connections: set[_Connection]) -> None:
+        self._handler = handler
+        self._open = open_connections
+        self._reader = RequestReader()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: list[Request] = []
+        self._answering: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._open.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._waiting += self._reader.feed(data)
+        except BadRequest as error:
+            self._write(Response.text(f"{error}\n", 400).render(keep_alive=False))
+            self.close()
+            return
+        if self._waiting and self._answering is None:
+            self._answering = asyncio.get_running_loop().create_task(self._answer())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self)
+        self._transport = None
+        if self._answering is not None:
+            self._answering.cancel()
+
+    def close(self) -> None:
+        """Close the connection, whatever it is doing."""
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _answer(self) -> None:
+        while self._waiting:
+            request = self._waiting.pop(0)
+            try:
+                response = await self._handler(request)
+            except Exception as error:  # one bad request must not leave its client waiting
+                response = Response.text(f"{type(error).__name__}: {error}\n", 500)
+            self._write(response.render(keep_alive=request.keep_alive, with_body=request.method != "HEAD"))
+            if not request.keep_alive:
+                self.close()
+        self._answering = None
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+
+class HttpServer:
+    """A handler listening on a port."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen; returns the port (port 0 takes a free one)."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self._handler, self._connections), host, port)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in tuple(self._connections):
+            connection.close()
+        await self._server.wait_closed()
+        self._server = None
