@@ -100,7 +100,7 @@ class Child:
         if lived_s > STARTED_AFTER_S:
             self._backoff_s = FIRST_BACKOFF_S
         self._start_again_at = time.monotonic() + self._backoff_s
-        log.error("process_ended", name=self.name, how=in_words(status), start_again_in_s=self._backoff_s)
+        log.error("process_ended", child=self.name, how=in_words(status), start_again_in_s=self._backoff_s)
         self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
         return ""
 

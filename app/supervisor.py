@@ -90,7 +90,7 @@ class Supervisor:
             time.sleep(LOOK_S / 2)
         for child in children:
             if child.runs:
-                log.warning("process_killed", name=child.name)
+                log.warning("process_killed", child=child.name)
             child.kill()
 
 
