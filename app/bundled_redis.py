@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.child import Child
 from app.errors import StartError
@@ -52,7 +54,7 @@ class BundledRedis:
             self.child.start()
         except OSError as error:
             raise StartError(f"Redis cannot be started in {self._folder} ({error.strerror})") from None
-        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=START_TIMEOUT_S) as client:
+        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=START_TIMEOUT_S, retry=Retry(NoBackoff(), 0)) as client:
             self._wait(client)
             if fresh:
                 client.set(FRESH, "1")

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import redis
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.errors import StartError
 from app.ports import check_free
@@ -33,7 +35,10 @@ def check_redis(settings: Settings) -> None:
     """Raise StartError unless the Redis of `--redis-url` answers."""
     try:
         with redis.Redis.from_url(
-            settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+            settings.redis_url,
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
         ) as client:
             client.ping()
     except (redis.RedisError, ValueError) as error:

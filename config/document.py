@@ -22,6 +22,7 @@ All options are checked together before anything is started. Whatever is wrong i
 place and its remedy, and the exit status is 2. Options marked *later* are known and checked, but what they do is not
 in this version yet: setting them to anything but their default is refused.
 """
+COLUMNS: Final = ("| option | environment | kind | default | meaning |", "| --- | --- | --- | --- | --- |")
 FOOT: Final = """\
 `omni-metal machines` and `omni-metal retry` take the same options. They need neither Omni nor an address, and find
 the Redis of `omni-metal run` by `--state-dir` unless `--redis-url` is given.
@@ -34,8 +35,7 @@ def render() -> str:
 
 
 def _section(group: Group) -> str:
-    lines = [f"## {group.title}", "", "| option | environment | kind | default | meaning |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join([*lines, *(_row(option) for option in group.options), ""])
+    return "\n".join([f"## {group.title}", "", *COLUMNS, *(_row(option) for option in group.options), ""])
 
 
 def _row(option: Option) -> str:

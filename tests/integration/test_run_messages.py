@@ -1,0 +1,118 @@
+"""`omni-metal run` that cannot start: one clear message each, the right exit status, and nothing started."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from app.instance import hold_state_dir
+from app.ports import check_free
+from tests.integration.children import MARK, marked_processes
+
+pytestmark = pytest.mark.integration
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def run(tmp_path):
+    def start(*options, state_dir=tmp_path / "state"):
+        command = [
+            *(sys.executable, "-P", "-m", "app.cli", "run"),
+            "--omni-api-endpoint=http://127.0.0.1:1",
+            "--api-advertise-address=127.0.0.1",
+            "--disable-dhcp-proxy",
+            f"--state-dir={state_dir}",
+            f"--api-port={free_port()}",
+            f"--gateway-listen=127.0.0.1:{free_port()}",
+            *options,
+        ]
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
+        environ[MARK] = str(tmp_path)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        assert not marked_processes(str(tmp_path))
+        return done
+
+    return start
+
+
+def test_wrong_options_are_all_named_with_status_2(run, tmp_path):
+    done = run("--tls-enabled", "--min-reboot-interval=soon")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "omni-metal: 2 settings are wrong, nothing was started:"
+    assert "--tls-enabled" in done.stderr
+    assert "--min-reboot-interval=soon" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_port_in_use_is_named_with_its_holder_and_the_remedy(run):
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        done = run(f"--api-port={port}")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"port {port} is in use by" in line
+    assert f"(process {os.getpid()})" in line
+    assert "--api-port" in line
+
+
+def test_gateways_port_in_use_is_named_with_its_own_option(run):
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        done = run(f"--gateway-listen=127.0.0.1:{holder.getsockname()[1]}")
+    assert done.returncode == 1
+    assert "choose another port with --gateway-listen" in done.stderr
+
+
+def test_address_of_another_host_is_refused(run):
+    done = run("--api-listen-address=192.0.2.1")
+    assert done.returncode == 1
+    assert "192.0.2.1 is not an address of this host" in done.stderr
+
+
+def test_unreachable_redis_is_one_line_without_its_password(run):
+    done = run(f"--redis-url=redis://:sesame@127.0.0.1:{free_port()}/3")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "Redis at redis://127.0.0.1:" in line
+    assert "does not answer" in line
+    assert "--redis-url" in line
+    assert "sesame" not in line
+
+
+def test_state_dir_that_cannot_be_written_to_is_named(run, tmp_path):
+    (tmp_path / "file").touch()
+    done = run(state_dir=tmp_path / "file" / "state")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "cannot be written to" in line
+    assert "--state-dir" in line
+
+
+def test_second_run_on_one_state_dir_is_refused(run, tmp_path):
+    with hold_state_dir(tmp_path / "state"):
+        done = run()
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"another omni-metal run (process {os.getpid()}) uses the state directory" in line
+
+
+def test_state_dir_is_free_again_after_its_holder(tmp_path):
+    for _ in range(2):
+        with hold_state_dir(tmp_path / "state"):
+            pass
+
+
+def test_port_that_has_just_been_used_is_free():
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            taken, _ = holder.accept()
+            taken.close()  # leaves the port in TIME_WAIT
+            caller.recv(1)
+    check_free("127.0.0.1", port, "--api-port")

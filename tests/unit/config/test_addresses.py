@@ -1,0 +1,40 @@
+from config import addresses
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 127.0.0.0/8 2 0 2
+           |-- 127.0.0.1
+              /32 host LOCAL
+     +-- 192.0.2.0/24 2 0 2
+           |-- 192.0.2.17
+              /32 host LOCAL
+           |-- 192.0.2.255
+              /32 link BROADCAST
+     |-- 169.254.1.1
+        /32 host LOCAL
+Local:
+           |-- 192.0.2.17
+              /32 host LOCAL
+"""
+IF_INET6 = """\
+00000000000000000000000000000001 01 80 10 80       lo
+20010db8000000000000000000000007 02 40 00 80     eth0
+fe800000000000000000000000000007 02 40 20 80     eth0
+"""
+
+
+def test_loopback_and_link_local_are_not_routable(tmp_path, monkeypatch):
+    monkeypatch.setattr(addresses, "FIB_TRIE", tmp_path / "fib_trie")
+    (tmp_path / "fib_trie").write_text(FIB_TRIE)
+    assert addresses.routable_addresses() == ["192.0.2.17"]
+
+
+def test_ipv6_is_looked_at_where_there_is_no_ipv4(tmp_path, monkeypatch):
+    monkeypatch.setattr(addresses, "FIB_TRIE", tmp_path / "fib_trie")
+    monkeypatch.setattr(addresses, "IF_INET6", tmp_path / "if_inet6")
+    (tmp_path / "fib_trie").write_text("")
+    (tmp_path / "if_inet6").write_text(IF_INET6)
+    assert addresses.routable_addresses() == ["2001:db8::7"]
