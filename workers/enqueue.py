@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import redis
 import structlog
 from kombu.exceptions import OperationalError
 
 from app.machine.decide import decide, operation_id
-from app.machine.model import DecideOptions, Operation, OperationName
+from app.machine.model import Operation, OperationName
 from app.state.attempts import Attempts
 from app.state.lease import Leases
 from app.state.mirror import Mirror
+from app.state.secrets import sealer
 from app.state.wipes import WipeSlots
+from config.settings import Settings
 from workers.bmc_setup import configure_bmc_task
+from workers.celery_app import configure
 from workers.power import power_off_task, power_on_task
 from workers.pxe_arm import pxe_arm
 from workers.reboot import reboot_task
 from workers.teardown import teardown_task
+from workers.turn import decide_options
 from workers.wipe import wipe
 
 log = structlog.get_logger()
@@ -46,6 +51,11 @@ class QueueUnavailable(Exception):
     """The task could not be sent: Redis does not answer."""
 
 
+def use_queue(settings: Settings) -> None:
+    """Send to the Redis of these settings; to be called once per process."""
+    configure(settings)
+
+
 def enqueue(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlots | None = None) -> bool:
     """Send the task of an operation once: False where one is queued, or an operation runs, or no wipe slot is free.
 
@@ -67,21 +77,20 @@ def enqueue(leases: Leases, machine_id: str, operation: Operation, slots: WipeSl
     return True
 
 
-def retry(
-    mirror: Mirror, leases: Leases, attempts: Attempts, options: DecideOptions, machine_id: str, by: str
-) -> RetryResult:
+def retry(settings: Settings, client: redis.Redis, machine_id: str, by: str) -> RetryResult:
     """A person wants it tried again now: forget the failed attempts and enqueue the first operation that is due.
 
     Raises QueueUnavailable.
     """
+    configure(settings)
+    mirror, leases = Mirror(client, sealer(settings)), Leases(client)
     if reason := mirror.settling():
         return RetryResult((), reason)
     if lease := leases.current(machine_id):
         return RetryResult((), f"{lease.operation} runs now")
-    machine = mirror.load(machine_id)
-    decision = decide(machine, options)
+    decision = decide(mirror.load(machine_id), decide_options(settings))
     due = [o for o in decision.operations if o.name in TASKS]
-    attempts.clear(machine_id)
+    Attempts(client).clear(machine_id)
     log.info("retry_by_hand", machine_id=machine_id, by=by)
     if not due:
         return RetryResult((), "nothing is due: " + "; ".join(decision.reasons[-3:]))

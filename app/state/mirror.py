@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 import redis
@@ -23,6 +24,7 @@ from app.state.secrets import SealBroken, Sealer
 
 MACHINES = "om:machines"
 COMPLETE = "om:mirror:complete"
+BUILDING = "om:mirror:building"
 QUARANTINE = "om:quarantine"
 FRESH = "om:fresh"
 TRACKING = "om:tracking"
@@ -169,6 +171,17 @@ class Mirror:
         if quarantine_ms:
             self._redis.set(QUARANTINE, 1, px=quarantine_ms)
         self._redis.set(COMPLETE, 1)
+
+    def begin_build(self) -> str:
+        """The mirror is about to be filled anew; the answer names this attempt."""
+        name = token_hex(8)
+        self._redis.set(BUILDING, name)
+        return name
+
+    def being_built(self, name: str) -> bool:
+        """Whether nothing was lost since `begin_build` gave this name."""
+        stored = self._redis.get(BUILDING)
+        return stored is not None and stored.decode() == name
 
     def _put_on(self, client: Any, resource: Resource, *, force: bool) -> Any:
         data = resource.dump()

@@ -1,0 +1,136 @@
+"""A machine as people look at it: its picture, what is decided on it, what runs, what failed, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import redis
+
+from app.machine.decide import decide, operation_id
+from app.machine.model import DecideOptions, Decision, Gate, Machine, Phase
+from app.state.attempts import Attempt, attempts_key, parse_attempts
+from app.state.lease import Lease, lease_key, parse, queued_key
+from app.state.mirror import Mirror
+from app.state.secrets import Sealer
+from config.settings import Settings
+
+_GATE_PHASES = {
+    Gate.REJECTED: "rejected",
+    Gate.NOT_ACCEPTED: "pending",
+    Gate.CORDONED: "cordoned",
+    Gate.RECORD_LOST: "record-lost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseInfo:
+    """The operation that runs now."""
+
+    operation: str
+    since: datetime
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """All that is shown of a machine. queued: the operation that waits for a worker."""
+
+    machine: Machine
+    decision: Decision
+    attempts: tuple[Attempt, ...]
+    lease: LeaseInfo | None
+    queued: str | None
+    phase: str
+    sentence: str
+
+
+class Views:
+    """Makes views."""
+
+    def __init__(self, client: redis.Redis, sealer: Sealer, settings: Settings) -> None:
+        self._redis = client
+        self._mirror = Mirror(client, sealer)
+        self._options = DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
+
+    def one(self, machine_id: str) -> MachineView:
+        """The view of one machine, known or not."""
+        return self._views([machine_id])[0]
+
+    def all(self) -> list[MachineView]:
+        """The views of all machines, parked ones first."""
+        views = self._views(self._mirror.machine_ids())
+        return sorted(views, key=lambda view: (view.phase != "parked", view.machine.id))
+
+    def _views(self, machine_ids: Sequence[str]) -> list[MachineView]:
+        machines = self._mirror.load_many(machine_ids)
+        pipe = self._redis.pipeline(transaction=False)
+        for machine_id in machine_ids:
+            pipe.hgetall(attempts_key(machine_id))
+            pipe.get(lease_key(machine_id))
+            pipe.get(queued_key(machine_id))
+        rows = pipe.execute()
+        return [self._view(machine, *rows[3 * i : 3 * i + 3]) for i, machine in enumerate(machines)]
+
+    def _view(
+        self, machine: Machine, fields: dict[bytes, bytes], lease_text: bytes | None, queued: bytes | None
+    ) -> MachineView:
+        decision = decide(machine, self._options)
+        attempts = current_attempts(machine, decision, parse_attempts(fields))
+        held = parse(machine.id, lease_text) if lease_text else None
+        waiting = queued.decode() if queued else None
+        return MachineView(
+            machine=machine,
+            decision=decision,
+            attempts=attempts,
+            lease=_info(held) if held else None,
+            queued=waiting,
+            phase=phase_of(machine, decision, attempts, held),
+            sentence=_sentence(decision, attempts, held, waiting),
+        )
+
+
+def current_attempts(machine: Machine, decision: Decision, attempts: Mapping[str, Attempt]) -> tuple[Attempt, ...]:
+    """The failed attempts that still say something: those whose cause has not changed since."""
+    due = {o.name.value: operation_id(machine.id, o) for o in decision.operations}
+    return tuple(a for name, a in sorted(attempts.items()) if due.get(name, a.operation_id) == a.operation_id)
+
+
+def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], lease: Lease | None) -> str:
+    """One word for where the machine is in its life."""
+    infra_machine = machine.infra_machine
+    if infra_machine is None:
+        return "unknown"
+    if infra_machine.meta.phase is Phase.TEARING_DOWN:
+        return "removing"
+    if decision.gate is not None:
+        return _GATE_PHASES[decision.gate]
+    if any(a.parked for a in attempts):
+        return "parked"
+    if lease is not None and lease.operation == "wipe":
+        return "wiping"
+    if decision.requires_wipe:
+        return "wipe-due"
+    if machine.bmc_configuration is None:
+        return "bmc-setup"
+    if infra_machine.cluster_talos_version:
+        return "in-cluster" if decision.installed else "installing"
+    return "ready"
+
+
+def _info(lease: Lease) -> LeaseInfo:
+    return LeaseInfo(lease.operation, datetime.fromtimestamp(lease.since_ms / 1000, UTC), lease.task_id)
+
+
+def _sentence(decision: Decision, attempts: Sequence[Attempt], lease: Lease | None, queued: str | None) -> str:
+    if lease is not None:
+        since = datetime.fromtimestamp(lease.since_ms / 1000, UTC)
+        return f"{lease.operation} runs since {since:%H:%M:%S} UTC"
+    if queued is not None:
+        return f"{queued} is queued"
+    failed = next((a for a in attempts if a.parked), next(iter(attempts), None))
+    if failed is not None:
+        state = "is parked" if failed.parked else "is tried again"
+        return f"{failed.operation} {state} after {failed.count} failed attempts: {failed.words}"
+    return decision.reasons[-1] if decision.reasons else ""

@@ -1,0 +1,56 @@
+"""Which operation of a machine is to be enqueued now, given the failed attempts: a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.machine.decide import operation_id
+from app.machine.model import BootMode, Decision, Machine, Operation, OperationName
+from app.state.attempts import Attempt
+
+ACKNOWLEDGEMENTS = (OperationName.ACKNOWLEDGE_POWER_OFF, OperationName.ACKNOWLEDGE_REBOOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """operation: to be enqueued now, or None; wake_s: seconds until the next look, or None; forget: attempts."""
+
+    operation: Operation | None
+    wake_s: float | None
+    forget: tuple[str, ...] = ()
+
+
+def choose(machine: Machine, decision: Decision, attempts: Mapping[str, Attempt], now_ms: int) -> Choice:
+    """The first operation that is due and may be tried now.
+
+    One in its backoff or parked is passed over, so that it does not hold up the others.
+    """
+    wakes_s = [] if decision.wait_s is None else [decision.wait_s]
+    for operation in decision.operations:
+        if operation.name in ACKNOWLEDGEMENTS:
+            continue
+        attempt = attempts.get(operation.name)
+        if attempt is None or attempt.operation_id != operation_id(machine.id, operation):
+            return Choice(operation, None, obsolete(machine, decision, attempts))
+        if attempt.next_ms == 0:
+            continue
+        if attempt.next_ms <= now_ms:
+            return Choice(operation, None, obsolete(machine, decision, attempts))
+        wakes_s.append((attempt.next_ms - now_ms) / 1000)
+    return Choice(None, min(wakes_s, default=None), obsolete(machine, decision, attempts))
+
+
+def obsolete(machine: Machine, decision: Decision, attempts: Mapping[str, Attempt]) -> tuple[str, ...]:
+    """The attempts whose purpose was reached, whoever did it."""
+    facts = machine.facts
+    in_mode = decision.boot_mode is BootMode.TALOS_DISK or (
+        decision.boot_mode is BootMode.AGENT_PXE and facts.agent_accessible is True
+    )
+    reached = {
+        OperationName.REBOOT: in_mode and decision.find(OperationName.REBOOT) is None,
+        OperationName.POWER_ON: facts.powered_on is True,
+        OperationName.POWER_OFF: facts.powered_on is False,
+        OperationName.WIPE: not decision.requires_wipe,
+    }
+    return tuple(name for name in attempts if reached.get(OperationName(name), False))

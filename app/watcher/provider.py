@@ -1,0 +1,130 @@
+"""Tell Omni who we are and that we are alive, and find out whether another provider runs under our id."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+import time
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import redis
+import structlog
+
+import app
+from app.omni.client import Omni
+from app.omni.errors import OmniError
+from app.omni.kinds import Kind
+from app.state.mirror import Mirror
+from config.settings import Settings
+
+log = structlog.get_logger()
+
+STATIC_LABEL = "omni.sidero.dev/is-static-infra-provider"
+INSTALLATION = "omni-metal/installation"
+INSTALLATION_KEY = "om:installation"
+# Omni shows a provider as gone after 31 s without a heartbeat; one may be lost.
+HEARTBEAT_EVERY_S = 20.0
+# Two heartbeats of the Go provider, which sends one every 30 s, less what clocks may differ.
+OTHER_ALIVE_S = 45.0
+HEARTBEAT_RETRY_S = 2.0
+
+
+class Provider:
+    """Our status and heartbeat in Omni."""
+
+    def __init__(self, settings: Settings, client: redis.Redis, omni: Omni, mirror: Mirror) -> None:
+        self._settings, self._redis, self._omni, self._mirror = settings, client, omni, mirror
+        self.error = ""
+        self._installation = ""
+        self._stop = threading.Event()
+
+    def other_alive(self) -> str:
+        """Words about another provider that runs under our id, or ''. Raises OmniError, redis.RedisError."""
+        health = self._omni.get(Kind.PROVIDER_HEALTH_STATUS, self._settings.id)
+        if health is None or health.annotations.get(INSTALLATION) == self.installation():
+            return ""
+        beat = health.spec.last_heartbeat_timestamp.ToDatetime(tzinfo=UTC)
+        age_s = (datetime.now(UTC) - beat).total_seconds()
+        if abs(age_s) >= OTHER_ALIVE_S or self._settings.force_takeover:
+            return ""
+        return (
+            f"another provider runs under the id {self._settings.id!r}: its heartbeat is {max(age_s, 0):.0f} s old. "
+            f"Nothing is done until it is {OTHER_ALIVE_S:g} s old; stop the other one, or use --force-takeover"
+        )
+
+    def announce(self) -> None:
+        """Write our provider status and take over the join configuration. Raises OmniError."""
+        settings = self._settings
+        icon = base64.b64encode(files("app.watcher").joinpath("icon.svg").read_bytes()).decode().rstrip("=")
+
+        def edit(draft: Any) -> None:
+            draft.spec.name, draft.spec.description = settings.provider_name, settings.provider_description
+            draft.spec.icon, draft.spec.version = icon, app.__version__
+            draft.labels[STATIC_LABEL] = ""
+
+        self._omni.update(Kind.PROVIDER_STATUS, settings.id, edit, create=True)
+        self.refresh_join_config()
+
+    def refresh_join_config(self) -> None:
+        """Keep the machine configuration for `/config`. Raises OmniError."""
+        join = self._omni.get(Kind.PROVIDER_JOIN_CONFIG, self._settings.id)
+        if join is None:
+            log.warning(
+                "no_join_config",
+                remedy="this Omni has no ProviderJoinConfig; older ones are not supported by this version",
+            )
+            return
+        self._mirror.put_join_config(join.spec.config.config)
+
+    def installation(self) -> str:
+        """The random name of this installation: kept in Redis and in the state directory, each restored by the other."""
+        if not self._installation:
+            path = self._settings.state_dir / "installation"
+            stored = self._redis.get(INSTALLATION_KEY)
+            name = stored.decode() if stored else _read(path) or secrets.token_hex(16)
+            self._redis.set(INSTALLATION_KEY, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+            self._installation = name
+        return self._installation
+
+    def beat(self) -> None:
+        """One heartbeat. Raises OmniError, redis.RedisError."""
+        installation = self.installation()
+
+        def edit(draft: Any) -> None:
+            draft.spec.last_heartbeat_timestamp.GetCurrentTime()
+            draft.spec.error = self.error
+            draft.annotations[INSTALLATION] = installation
+
+        self._omni.update(Kind.PROVIDER_HEALTH_STATUS, self._settings.id, edit, create=True)
+
+    def keep_beating(self) -> None:
+        """Send heartbeats in a thread of its own until `stop()`."""
+        self._stop.clear()
+        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the heartbeats; Omni keeps the last one."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began_s, pause_s = time.monotonic(), HEARTBEAT_EVERY_S
+            try:
+                self.beat()
+            except (OmniError, redis.RedisError) as error:
+                log.warning("heartbeat_failed", error=str(error))
+                pause_s = HEARTBEAT_RETRY_S
+            self._stop.wait(max(0.0, pause_s - (time.monotonic() - began_s)))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
