@@ -54,7 +54,8 @@ class BundledRedis:
             self.child.start()
         except OSError as error:
             raise StartError(f"Redis cannot be started in {self._folder} ({error.strerror})") from None
-        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=START_TIMEOUT_S, retry=Retry(NoBackoff(), 0)) as client:
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=START_TIMEOUT_S, retry=once) as client:
             self._wait(client)
             if fresh:
                 client.set(FRESH, "1")

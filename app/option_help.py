@@ -20,8 +20,8 @@ class OptionsCommand(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Let everything pass that click does not know."""
-        settings = {"ignore_unknown_options": True, **HELP_SETTINGS}
-        super().__init__(*args, context_settings=settings, **kwargs)
+        kwargs["context_settings"] = {"ignore_unknown_options": True, **HELP_SETTINGS}
+        super().__init__(*args, **kwargs)
         self.params.append(click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED))
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
