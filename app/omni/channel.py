@@ -27,12 +27,12 @@ PLAIN_PORT = 80
 class Signer(Protocol):
     """Gives the metadata that shows who calls a method (`/cosi.resource.State/Get`)."""
 
-    def __call__(self, method: str) -> Sequence[tuple[str, str]]:
+    def __call__(self, method: str, /) -> Sequence[tuple[str, str]]:
         """The metadata for one call that is made now."""
         ...
 
 
-def unsigned(method: str) -> Sequence[tuple[str, str]]:
+def unsigned(_method: str) -> Sequence[tuple[str, str]]:
     """For an Omni that asks nobody who they are."""
     return ()
 

@@ -72,10 +72,10 @@ class Omni:
 
     # Reading
 
-    def get(self, kind: Kind, id: str) -> Resource | None:
+    def get(self, kind: Kind, resource_id: str) -> Resource | None:
         """The resource, or None."""
         try:
-            response = self._call("Get", kind, id, state_pb2.GetRequest(**self._place(kind), id=id))
+            response = self._call("Get", kind, resource_id, state_pb2.GetRequest(**self._place(kind), id=resource_id))
         except NotFound:
             return None
         return Resource(kind, response.resource)
@@ -101,7 +101,7 @@ class Omni:
     def create(
         self,
         kind: Kind,
-        id: str,
+        resource_id: str,
         spec: Message | None = None,
         *,
         labels: Mapping[str, str] | None = None,
@@ -109,7 +109,7 @@ class Omni:
         finalizers: Iterable[str] = (),
     ) -> Resource:
         """Create a resource with the kind's own owner. Raises AlreadyExists."""
-        draft = Draft(blank(kind, self.provider_id, id))
+        draft = Draft(blank(kind, self.provider_id, resource_id))
         if spec is not None:
             draft.spec.CopyFrom(spec)
         draft.labels.update(labels or {})
@@ -120,7 +120,7 @@ class Omni:
     def update(
         self,
         kind: Kind,
-        id: str,
+        resource_id: str,
         edit: Edit,
         *,
         known: Resource | None = None,
@@ -133,15 +133,15 @@ class Omni:
         create: create it if there is none; else that raises NotFound.
         expected_phase: raise PhaseConflict if the resource is in another; None for any.
         """
-        current = known or self.get(kind, id)
-        failure: OmniError = NotFound("Update", self._subject(kind, id), "there is no such resource")
+        current = known or self.get(kind, resource_id)
+        failure: OmniError = NotFound("Update", self._subject(kind, resource_id), "there is no such resource")
         for attempt in range(UPDATE_TRIES):
             if attempt:
-                time.sleep(random.uniform(0, CONFLICT_PAUSE_S * attempt))
-                current = self._reread(kind, id, current, failure)
+                time.sleep(random.uniform(0, CONFLICT_PAUSE_S * attempt))  # noqa: S311 - no secret
+                current = self._reread(kind, resource_id, current, failure)
             if current is None and not create:
                 raise failure
-            draft = Draft(current or blank(kind, self.provider_id, id))
+            draft = Draft(current or blank(kind, self.provider_id, resource_id))
             edit(draft)
             try:
                 if current is None:
@@ -151,29 +151,31 @@ class Omni:
                 failure = error
         raise failure
 
-    def teardown(self, kind: Kind, id: str) -> bool:
+    def teardown(self, kind: Kind, resource_id: str) -> bool:
         """Mark a resource as tearing down. True: nobody holds a finalizer on it."""
         options = state_pb2.TeardownOptions(owner=kind.owner(self.provider_id))
-        request = state_pb2.TeardownRequest(**self._place(kind), id=id, options=options)
-        return bool(self._call("Teardown", kind, id, request).destroy_ready)
+        request = state_pb2.TeardownRequest(**self._place(kind), id=resource_id, options=options)
+        return bool(self._call("Teardown", kind, resource_id, request).destroy_ready)
 
-    def destroy(self, kind: Kind, id: str) -> None:
+    def destroy(self, kind: Kind, resource_id: str) -> None:
         """Destroy a resource. Raises PendingFinalizers while somebody holds one on it."""
         options = state_pb2.DestroyOptions(owner=kind.owner(self.provider_id))
-        self._call("Destroy", kind, id, state_pb2.DestroyRequest(**self._place(kind), id=id, options=options))
+        self._call(
+            "Destroy", kind, resource_id, state_pb2.DestroyRequest(**self._place(kind), id=resource_id, options=options)
+        )
 
-    def remove(self, kind: Kind, id: str) -> None:
+    def remove(self, kind: Kind, resource_id: str) -> None:
         """Tear down and destroy a resource of ours, taking our own finalizers off. A missing one is fine."""
         try:
-            if not self.teardown(kind, id):
-                self.remove_finalizers(kind, id)
-            self.destroy(kind, id)
+            if not self.teardown(kind, resource_id):
+                self.remove_finalizers(kind, resource_id)
+            self.destroy(kind, resource_id)
         except NotFound:
             return
 
     # Finalizers
 
-    def add_finalizer(self, kind: Kind, id: str, *, known: Resource | None = None) -> Resource:
+    def add_finalizer(self, kind: Kind, resource_id: str, *, known: Resource | None = None) -> Resource:
         """Put our finalizer on a running resource. Raises PhaseConflict if it is tearing down."""
         ours = finalizer(self.provider_id)
 
@@ -181,16 +183,16 @@ class Omni:
             if ours not in draft.finalizers:
                 draft.finalizers.append(ours)
 
-        return self.update(kind, id, add, known=known)
+        return self.update(kind, resource_id, add, known=known)
 
-    def remove_finalizers(self, kind: Kind, id: str, *, known: Resource | None = None) -> Resource | None:
+    def remove_finalizers(self, kind: Kind, resource_id: str, *, known: Resource | None = None) -> Resource | None:
         """Take all finalizers of this provider off, also those of another program that ran under its id."""
 
         def remove(draft: Draft) -> None:
             draft.finalizers[:] = [f for f in draft.finalizers if not is_finalizer_of(self.provider_id, f)]
 
         try:
-            return self.update(kind, id, remove, known=known, expected_phase=None)
+            return self.update(kind, resource_id, remove, known=known, expected_phase=None)
         except NotFound:
             return None
 
@@ -207,21 +209,21 @@ class Omni:
         request = state_pb2.UpdateRequest(new_resource=draft.build(), options=options)
         return Resource(kind, self._call("Update", kind, draft.base.id, request).resource)
 
-    def _reread(self, kind: Kind, id: str, tried: Resource | None, failure: OmniError) -> Resource | None:
+    def _reread(self, kind: Kind, resource_id: str, tried: Resource | None, failure: OmniError) -> Resource | None:
         """The present copy after a failed try; raises `failure` where a newer copy cannot mend it."""
-        current = self.get(kind, id)
+        current = self.get(kind, resource_id)
         # Of a resource that we may only put finalizers on, Omni refuses an old copy as a change of its spec.
         same = current is not None and tried is not None and current.order == tried.order
         if isinstance(failure, PermissionRefused) and (current is None or same):
             raise failure
         return current
 
-    def _call(self, method: str, kind: Kind, id: str, request: Message) -> Any:
+    def _call(self, method: str, kind: Kind, resource_id: str, request: Message) -> Any:
         call = getattr(self._stub, method)
         try:
             return call(request, timeout=self._timeout_s, metadata=self._metadata(method))
         except grpc.RpcError as error:
-            raise error_for(method, error.code(), error.details() or "", self._subject(kind, id)) from None
+            raise error_for(method, error.code(), error.details() or "", self._subject(kind, resource_id)) from None
 
     def _place(self, kind: Kind) -> dict[str, Any]:
         return {"namespace": kind.namespace(self.provider_id), "type": kind.type(self.provider_id)}
@@ -229,5 +231,5 @@ class Omni:
     def _metadata(self, method: str) -> tuple[tuple[str, str | bytes], ...]:
         return tuple(self._sign(f"/cosi.resource.State/{method}"))
 
-    def _subject(self, kind: Kind, id: str) -> str:
-        return f"{kind.value}/{id}"
+    def _subject(self, kind: Kind, resource_id: str) -> str:
+        return f"{kind.value}/{resource_id}"
