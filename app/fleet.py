@@ -13,17 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bundled_redis import socket_path
-from app.machine.model import DecideOptions
 from app.startup import without_login
-from app.state.attempts import Attempts
 from app.state.connection import connect
-from app.state.lease import Leases
 from app.state.mirror import Mirror
 from app.state.secrets import sealer
 from app.state.view import MachineView, Views
 from app.web.schemas import MachineDetailSchema
 from config.settings import Settings
-from workers import celery_app
 from workers.enqueue import QueueUnavailable, retry
 
 FAILED: Final = 1
@@ -57,15 +53,12 @@ def show_machines(settings: Settings, *, as_json: bool) -> int:
 
 def retry_machine(settings: Settings, machine_id: str) -> int:
     """Start what is due on a machine; return the exit status, 1 where nothing was started."""
-    celery_app.configure(settings)
     client = connect(settings)
-    mirror = Mirror(client, sealer(settings))
-    options = DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
     try:
-        if machine_id not in mirror.machine_ids():
+        if machine_id not in Mirror(client, sealer(settings)).machine_ids():
             _tell(f"there is no machine {machine_id}; see omni-metal machines")
             return FAILED
-        result = retry(mirror, Leases(client), Attempts(client), options, machine_id, "command line")
+        result = retry(settings, client, machine_id, "command line")
     except (redis.RedisError, QueueUnavailable) as error:
         return _no_redis(settings, error)
     if not result.started:
