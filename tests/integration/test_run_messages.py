@@ -42,6 +42,12 @@ def run(tmp_path):
     return start
 
 
+def test_command_imports_nothing_that_opens_sockets_before_it_runs():
+    code = "import sys, app.cli; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"ssl", "redis", "grpc", "celery", "flask", "marshmallow"} & set(found.stdout.split())
+
+
 def test_wrong_options_are_all_named_with_status_2(run, tmp_path):
     done = run("--tls-enabled", "--min-reboot-interval=soon")
     assert done.returncode == 2

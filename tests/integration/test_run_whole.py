@@ -1,0 +1,99 @@
+"""`omni-metal run` with all its real processes, and an Omni that does not answer: started, kept up, gone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from app.supervisor import PROCESSES
+from tests.integration.children import MARK, marked_processes, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
+
+# Seven Python processes on two busy cores.
+START_TIMEOUT_S = 45
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Provider:
+    """A running `omni-metal run`."""
+
+    def __init__(self, folder):
+        self.mark = str(folder)
+        self.port, self.gateway_port = free_port(), free_port()
+        self.log = folder / "log"
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "app.cli", "run"),
+                    "--omni-api-endpoint=http://127.0.0.1:1",
+                    "--api-advertise-address=127.0.0.1",
+                    f"--state-dir={folder / 'state'}",
+                    f"--api-port={self.port}",
+                    f"--gateway-listen=127.0.0.1:{self.gateway_port}",
+                ],
+                env={**environ, MARK: self.mark},
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def up(self):
+        """Whether both ports answer and each process is there."""
+        assert self.process.poll() is None, self.log.read_text()
+        return listens(self.port) and listens(self.gateway_port) and all(map(self.pids_of, PROCESSES))
+
+    def pids_of(self, name):
+        wanted = f"-m app.cli {' '.join(PROCESSES[name])} "
+        return [pid for pid, command in marked_processes(self.mark).items() if wanted in f"{command} "]
+
+    def events(self):
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def provider(tmp_path):
+    running = Provider(tmp_path)
+    yield running
+    running.process.kill()
+    running.process.wait()
+    for pid in marked_processes(running.mark):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_whole_provider_comes_up_without_omni_and_leaves_nothing_behind(provider):
+    wait_until(provider.up, START_TIMEOUT_S)
+    [said] = [event for event in provider.events() if event["event"] == "omni_unreachable"]
+    assert said["endpoint"] == "http://127.0.0.1:1"
+    assert "--omni-api-endpoint" in said["remedy"]
+    assert [event for event in provider.events() if event["event"] == "dhcp_proxy_not_in_this_version"]
+    provider.process.send_signal(signal.SIGINT)
+    assert provider.process.wait(timeout=10) == 0
+    assert not marked_processes(provider.mark)
+    assert not listens(provider.port)
+    assert not listens(provider.gateway_port)
+
+
+def test_killed_process_is_started_again_and_kill_9_of_the_supervisor_ends_all(provider):
+    wait_until(provider.up, START_TIMEOUT_S)
+    [old] = provider.pids_of("beat")
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: [pid for pid in provider.pids_of("beat") if pid != old])
+    provider.process.kill()
+    wait_until(lambda: not marked_processes(provider.mark))
+    assert not listens(provider.port)
