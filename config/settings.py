@@ -21,6 +21,7 @@ from config.commandline import parse_command_line
 from config.options import OPTIONS
 from config.schema import UNLESS_GIVEN, OptionsSchema
 from config.sources import Given, Sources, gather
+from config.values import FALSE, TRUE
 
 # A wrong value is shown up to this length: enough to find it again, too little to fill a screen.
 LONGEST_SHOWN: Final = 60
@@ -124,7 +125,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, client: bool = Fals
     """
     line = parse_command_line(argv)
     sources = gather(line, environ)
-    problems = [*sources.problems, *(f"{word} (command line): no option; see --help" for word in line.words)]
+    problems = [*sources.problems, *map(_stray, line.words)]
     values, wrong = _check(sources)
     problems += wrong
     if values["state_dir"] is None:
@@ -165,6 +166,12 @@ def _fill_in(values: dict[str, Any], sources: Sources) -> list[str]:
             found = f"is not clear, there are {', '.join(addresses)}" if addresses else "was not found"
             problems.append(f"--api-advertise-address: a routable address {found}; name the one that machines reach")
     return problems
+
+
+def _stray(word: str) -> str:
+    if word in TRUE | FALSE:
+        return f"{word} (command line): a switch takes its value after an equals sign, as in --debug={word}"
+    return f"{word} (command line): no option; see omni-metal --help"
 
 
 def _is_set(name: str, sources: Sources) -> bool:

@@ -167,6 +167,7 @@ def test_empty_variable_counts_as_not_set():
         (["--provider-name=a\nb"], "cannot be printed"),
         (["--config=/nowhere/metal.yaml"], "cannot be read"),
         (["machines"], "machines (command line): no option"),
+        (["--debug", "false"], "as in --debug=false"),
     ],
 )
 def test_wrong_value_is_refused_with_the_remedy(argv, said):
