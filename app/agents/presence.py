@@ -1,0 +1,182 @@
+"""Which machines this gateway holds, kept in step with the registry in Redis.
+
+The newest tunnel of a machine wins, here and between gateways: the registry numbers them, and the lower number
+closes. Redis may go away: tunnels stay open, new ones are accepted, and what Redis missed is told it by the renewal
+that succeeds again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Final, Protocol, TypeVar
+
+import redis
+import structlog
+
+from app.agents.agent import Agent
+from app.agents.errors import AgentGone
+from app.agents.session import Session
+
+log = structlog.get_logger()
+
+_T = TypeVar("_T")
+
+# The entries live 20 s, so three renewals may be missed.
+RENEW_EVERY_S: Final = 5.0
+# A rack that dials at once must not open a thousand connections to Redis.
+REGISTRY_CALLS_AT_ONCE: Final = 16
+# Goodbyes to the registry at the end; entries that are not taken out vanish by themselves in 20 s.
+FAREWELL_LIMIT_S: Final = 2.0
+
+
+class Registry(Protocol):
+    """What is needed of `app.state.agents.AgentRegistry`. Every call may raise `redis.RedisError`."""
+
+    async def register(self, machine_id: str, gateway_id: str, address: str, tunnel_address: str) -> int:
+        """Note a new tunnel; its number."""
+
+    async def hello(self, machine_id: str, number: int) -> bool:
+        """The agent answered; False if a higher number is registered."""
+
+    async def renew(
+        self, gateway_id: str, address: str, held: Mapping[str, int], hello_at_ms: Mapping[str, int]
+    ) -> set[str]:
+        """Keep the entries; the machines whose tunnels must close."""
+
+    async def unregister(self, machine_id: str, number: int) -> None:
+        """The tunnel ended."""
+
+    async def leave(self, gateway_id: str) -> None:
+        """The gateway ends."""
+
+
+class Presence:
+    """The sessions of this gateway, the newest of each machine."""
+
+    def __init__(self, registry: Registry, gateway_id: str, address: str) -> None:
+        self._registry = registry
+        self._gateway_id = gateway_id
+        self._address = address
+        self._held: dict[str, Session] = {}
+        self._places = asyncio.Semaphore(REGISTRY_CALLS_AT_ONCE)
+        self._outage = False
+        self._started: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def agent(self, machine_id: str) -> Agent:
+        """The agent of a machine. Raises AgentGone."""
+        session = self._held.get(machine_id)
+        if session is None:
+            raise AgentGone("the machine has no tunnel to this gateway")
+        return session.agent
+
+    async def arrive(self, session: Session) -> None:
+        """Hold a new tunnel; an older one of the same machine closes. Returns when the registry has been told."""
+        older = self._held.get(session.machine_id)
+        self._held[session.machine_id] = session
+        if older is not None:
+            older.close("the machine has opened a newer tunnel")
+            await older.settled.wait()  # else the older one could get the higher number
+        # Not cut short when the tunnel ends meanwhile: a number once given out has to be given back.
+        await asyncio.shield(self._start(self._register(session)))
+
+    async def answered(self, session: Session) -> None:
+        """The session's agent has answered a greeting now."""
+        session.answered_ms = int(time.time() * 1000)
+        if session.number is not None and await self._tell_hello(session, session.number) is False:
+            session.close("the machine has opened a newer tunnel at another gateway")
+
+    def depart(self, session: Session) -> None:
+        """A tunnel has ended. May be called again; that of a machine which has a newer one is no news."""
+        if self._held.get(session.machine_id) is session:
+            del self._held[session.machine_id]
+        number, session.number = session.number, None
+        if number is not None:
+            self._start(self._unregister(session.machine_id, number))
+
+    async def renew(self) -> None:
+        """Tell the registry what is held, close what it knows a newer tunnel of, and catch up after an outage."""
+        numbers = {m: s.number for m, s in self._held.items() if s.number is not None}
+        answered = {m: self._held[m].answered_ms for m in numbers}
+        try:
+            superseded = await self._registry.renew(self._gateway_id, self._address, numbers, answered)
+        except redis.RedisError as error:
+            self._note_outage(error)
+            return
+        if self._outage:
+            self._outage = False
+            log.info("registry_back", machines=len(self._held))
+        for machine_id in superseded:
+            session = self._held.get(machine_id)
+            if session and session.number == numbers[machine_id]:
+                session.close("the machine has opened a newer tunnel at another gateway")
+        await self._register_missed()
+
+    async def keep_renewing(self) -> None:
+        """Renew until cancelled."""
+        while True:
+            await self.renew()
+            await asyncio.sleep(RENEW_EVERY_S)
+
+    async def close(self, reason: str) -> None:
+        """End all tunnels and take them out of the registry."""
+        for session in list(self._held.values()):
+            session.close(reason)
+            self.depart(session)
+        if self._started:
+            await asyncio.wait(self._started, timeout=FAREWELL_LIMIT_S)
+        await self._tell(lambda: self._registry.leave(self._gateway_id))
+
+    async def _register_missed(self) -> None:
+        missed = [s for s in self._held.values() if s.number is None and s.settled.is_set()]
+        await asyncio.gather(*(self._register(session) for session in missed))
+        for session in missed:
+            if session.answered_ms and session.number is not None:
+                await self._tell_hello(session, session.number)
+
+    async def _register(self, session: Session) -> None:
+        machine_id = session.machine_id
+
+        async def register() -> int | None:
+            if self._held.get(machine_id) is not session:
+                return None
+            return await self._registry.register(machine_id, self._gateway_id, self._address, session.address)
+
+        try:
+            session.number = await self._tell(register)
+        finally:
+            session.settled.set()
+        if self._held.get(machine_id) is not session:
+            self.depart(session)  # it ended while it was being registered
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._started.add(task)
+        task.add_done_callback(self._started.discard)
+        return task
+
+    async def _tell_hello(self, session: Session, number: int) -> bool | None:
+        return await self._tell(lambda: self._registry.hello(session.machine_id, number))
+
+    async def _unregister(self, machine_id: str, number: int) -> None:
+        await self._tell(lambda: self._registry.unregister(machine_id, number))
+
+    async def _tell(self, call: Callable[[], Awaitable[_T]]) -> _T | None:
+        """Make a call to the registry; None during an outage, which only a renewal can end."""
+        async with self._places:
+            if self._outage:
+                return None
+            try:
+                return await call()
+            except redis.RedisError as error:
+                self._note_outage(error)
+                return None
+
+    def _note_outage(self, error: redis.RedisError) -> None:
+        if not self._outage:
+            self._outage = True
+            log.warning("registry_unreachable", reason=str(error), effect="tunnels and wipes go on")
