@@ -19,7 +19,7 @@ from lab.http import HttpServer, Request, Response
 ARCHITECTURES = ("amd64", "arm64")
 
 
-class BadSchematic(Exception):
+class SchematicError(Exception):
     """The body of a POST is no schematic."""
 
 
@@ -36,7 +36,7 @@ class Schematic:
         """Read the YAML of a schematic.
 
         Raises:
-            BadSchematic: it is no YAML, or not of this shape.
+            SchematicError: it is no YAML, or not of this shape.
         """
         try:
             document = yaml.safe_load(text) or {}
@@ -44,7 +44,7 @@ class Schematic:
             extensions = (customization.get("systemExtensions") or {}).get("officialExtensions") or ()
             return cls(_texts(customization.get("extraKernelArgs") or ()), _texts(extensions), text)
         except (yaml.YAMLError, AttributeError, TypeError) as error:
-            raise BadSchematic(f"not a schematic: {error}") from error
+            raise SchematicError(f"not a schematic: {error}") from error
 
 
 def _texts(values: object) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ class ImageFactory:
             await asyncio.sleep(self.delay_s)
         try:
             schematic = Schematic.parse(request.body)
-        except BadSchematic as error:
+        except SchematicError as error:
             return Response.text(f"{error}\n", 400)
         content = json.dumps([schematic.kernel_args, schematic.extensions]).encode()
         schematic_id = hashlib.sha256(content).hexdigest()

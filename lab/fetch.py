@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 FETCH_TIMEOUT_S: Final = 60.0  # iPXE has patience; the provider may ask a slow image factory first
 
 
-class FetchFailed(Exception):
+class FetchError(Exception):
     """No answer came: refused, broken off, or too late."""
 
 
@@ -32,20 +32,20 @@ async def fetch(url: str, timeout_s: float = FETCH_TIMEOUT_S) -> Fetched:
     """GET a URL.
 
     Raises:
-        FetchFailed: there was no complete answer within the time.
+        FetchError: there was no complete answer within the time.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
-        raise FetchFailed(f"{url}: only http:// URLs can be fetched here")
+        raise FetchError(f"{url}: only http:// URLs can be fetched here")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     head = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: lab\r\nConnection: close\r\n\r\n"
     try:
         async with asyncio.timeout(timeout_s):
             answer = await _exchange(parts.hostname, parts.port or 80, head.encode("latin-1", "replace"))
     except TimeoutError as error:
-        raise FetchFailed(f"{url}: no answer in {timeout_s:g} s") from error
+        raise FetchError(f"{url}: no answer in {timeout_s:g} s") from error
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise FetchFailed(f"{url}: {error}") from error
+        raise FetchError(f"{url}: {error}") from error
     return _parse(url, *answer)
 
 
@@ -72,5 +72,5 @@ def _content_length(head: str) -> int | None:
 def _parse(url: str, head: str, body: bytes) -> Fetched:
     words = head.split(None, 2)
     if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
-        raise FetchFailed(f"{url}: the answer is not HTTP")
+        raise FetchError(f"{url}: the answer is not HTTP")
     return Fetched(url, int(words[1]), body)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from lab.fetch import Fetched, FetchFailed
-from lab.ipxe import DiskBoot, Fetch, Interpreter, KernelBoot, ScriptFailed
+from lab.fetch import Fetched, FetchError
+from lab.ipxe import DiskBoot, Fetch, Interpreter, KernelBoot, ScriptError
 
 AGENT_EXTENSION: Final = "siderolabs/metal-agent"
 NO_SUCH_BOOT: Final = frozenset({404})  # the provider has nothing for this machine: the next boot device is tried
 
 
-class NetbootFailed(Exception):
+class NetbootError(Exception):
     """The network boot came to nothing; the firmware tries again."""
 
 
@@ -63,25 +63,25 @@ async def netboot(provider_url: str, identity: Identity, fetch: Fetch) -> TalosI
     """Ask the provider for the boot script and obey it.
 
     Raises:
-        NetbootFailed: no answer, a refusal that is no 404, or a script that fails.
+        NetbootError: no answer, a refusal that is no 404, or a script that fails.
     """
     url = f"{provider_url}/ipxe/boot.ipxe?{urlencode(_query(identity))}"
     try:
         answer = await fetch(url)
-    except FetchFailed as error:
-        raise NetbootFailed(str(error)) from error
+    except FetchError as error:
+        raise NetbootError(str(error)) from error
     if answer.status in NO_SUCH_BOOT:
         return LocalDisk(f"HTTP {answer.status}: {answer.text.strip()[:200]}")
     if answer.status != 200:
-        raise NetbootFailed(f"{url}: HTTP {answer.status}: {answer.text.strip()[:200]}")
+        raise NetbootError(f"{url}: HTTP {answer.status}: {answer.text.strip()[:200]}")
     return await _obey(answer, identity, fetch)
 
 
 async def _obey(script: Fetched, identity: Identity, fetch: Fetch) -> TalosImage | LocalDisk:
     try:
         outcome = await Interpreter(fetch, _settings(identity)).run(script.text)
-    except ScriptFailed as error:
-        raise NetbootFailed(f"{script.url}: {error}") from error
+    except ScriptError as error:
+        raise NetbootError(f"{script.url}: {error}") from error
     if isinstance(outcome, DiskBoot):
         return LocalDisk(outcome.command)
     return _image(outcome)

@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 MAX_HEAD_BYTES: Final = 16 * 1024  # no client of the rack sends longer headers
 MAX_BODY_BYTES: Final = 1024 * 1024  # a schematic, the largest body, is a few KB
 
 
-class BadRequest(Exception):
+class RequestError(Exception):
     """What came is no HTTP request that this server reads; the connection is closed."""
 
 
@@ -70,7 +70,7 @@ class RequestReader:
         """Take bytes in; return the requests that are complete.
 
         Raises:
-            BadRequest: the bytes are no request.
+            RequestError: the bytes are no request.
         """
         self._buffer += data
         requests = []
@@ -82,7 +82,7 @@ class RequestReader:
         head, separator, rest = self._buffer.partition(b"\r\n\r\n")
         if not separator:
             if len(self._buffer) > MAX_HEAD_BYTES:
-                raise BadRequest("the header is too long")
+                raise RequestError("the header is too long")
             return None
         method, target, version, headers = _parse_head(head)
         length = _body_length(headers)
@@ -100,22 +100,22 @@ def _parse_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise BadRequest("the first line is not METHOD TARGET HTTP/1.x")
+        raise RequestError("the first line is not METHOD TARGET HTTP/1.x")
     headers = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
-            raise BadRequest("a header line has no colon")
+            raise RequestError("a header line has no colon")
         headers[name.strip().lower()] = value.strip()
     return words[0], words[1], words[2], headers
 
 
 def _body_length(headers: Mapping[str, str]) -> int:
     if "transfer-encoding" in headers:
-        raise BadRequest("chunked bodies are not read here")
+        raise RequestError("chunked bodies are not read here")
     text = headers.get("content-length", "0")
     if not text.isdigit() or int(text) > MAX_BODY_BYTES:
-        raise BadRequest("the Content-Length is not a number in bounds")
+        raise RequestError("the Content-Length is not a number in bounds")
     return int(text)
 
 
@@ -131,21 +131,20 @@ class _Connection(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._open.add(self)
 
     def data_received(self, data: bytes) -> None:
         try:
             self._waiting += self._reader.feed(data)
-        except BadRequest as error:
+        except RequestError as error:
             self._write(Response.text(f"{error}\n", 400).render(keep_alive=False))
             self.close()
             return
         if self._waiting and self._answering is None:
             self._answering = asyncio.get_running_loop().create_task(self._answer())
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
         self._open.discard(self)
         self._transport = None
         if self._answering is not None:
@@ -161,7 +160,7 @@ class _Connection(asyncio.Protocol):
             request = self._waiting.pop(0)
             try:
                 response = await self._handler(request)
-            except Exception as error:  # one bad request must not leave its client waiting
+            except Exception as error:  # noqa: BLE001 - the outer edge: the client must not be left waiting
                 response = Response.text(f"{type(error).__name__}: {error}\n", 500)
             self._write(response.render(keep_alive=request.keep_alive, with_body=request.method != "HEAD"))
             if not request.keep_alive:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lab.fetch import Fetched, FetchFailed
+from lab.fetch import Fetched, FetchError
 
 MAX_CHAINS: Final = 8  # a script that chains to itself would run for ever
 SETTING: Final = re.compile(r"\$\{([^{}]*)\}")
@@ -37,7 +37,7 @@ VALUED: Final = {
 Fetch = Callable[[str], Awaitable[Fetched]]
 
 
-class ScriptFailed(Exception):
+class ScriptError(Exception):
     """The script ended with a failed command."""
 
 
@@ -80,29 +80,29 @@ class Interpreter:
         """Run a script to its end.
 
         Raises:
-            ScriptFailed: a command failed or is not known, or the script boots nothing.
+            ScriptError: a command failed or is not known, or the script boots nothing.
         """
         if not text.startswith("#!ipxe"):
-            raise ScriptFailed(f"this is no iPXE script: {text[:60]!r}")
+            raise ScriptError(f"this is no iPXE script: {text[:60]!r}")
         for number, line in enumerate(text.splitlines(), 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             outcome = await self._line(line, number)
             if outcome is not None:
                 return outcome
-        raise ScriptFailed("the script ended without booting anything")
+        raise ScriptError("the script ended without booting anything")
 
     async def _line(self, line: str, number: int) -> Outcome | None:
         """Run `a`, `a && b` and `a || b` from left to right."""
-        failure: ScriptFailed | None = None
+        failure: ScriptError | None = None
         for joint, words in _split(line):
             if (joint == "||") != (failure is not None):
                 continue
             failure = None
             try:
                 outcome = await self._command([self._expand(word) for word in words])
-            except ScriptFailed as error:
-                failure = ScriptFailed(f"line {number}: {error}")
+            except ScriptError as error:
+                failure = ScriptError(f"line {number}: {error}")
                 continue
             if outcome is not None:
                 return outcome
@@ -116,7 +116,7 @@ class Interpreter:
     async def _command(self, words: list[str]) -> Outcome | None:
         name, rest = words[0], words[1:]
         if name not in SWITCHES:
-            raise ScriptFailed(f"{name}: command not found")
+            raise ScriptError(f"{name}: command not found")
         arguments = _without_switches(name, rest)
         match name:
             case "exit" | "sanboot":
@@ -141,14 +141,14 @@ class Interpreter:
         if arguments:
             await self._command(["kernel", *arguments])
         if self._kernel is None:
-            raise ScriptFailed("boot: no kernel is loaded")
+            raise ScriptError("boot: no kernel is loaded")
         url, kernel_arguments, kernel = self._kernel
         return KernelBoot(url, kernel_arguments, kernel, tuple(self._initrds))
 
     async def _chain(self, arguments: list[str], *, replace: bool) -> Outcome | None:
         self._chains += 1
         if self._chains > MAX_CHAINS:
-            raise ScriptFailed("chain: too many chained scripts")
+            raise ScriptError("chain: too many chained scripts")
         text = (await self._image("chain", arguments)).decode("utf-8", "replace")
         outcome = await self.run(text)
         came_back = isinstance(outcome, DiskBoot) and outcome.command == "exit" and not replace
@@ -158,10 +158,10 @@ class Interpreter:
         url = _first(command, arguments)
         try:
             answer = await self._fetch(url)
-        except FetchFailed as error:
-            raise ScriptFailed(f"{command}: {error}") from error
+        except FetchError as error:
+            raise ScriptError(f"{command}: {error}") from error
         if answer.status != 200:
-            raise ScriptFailed(f"{command}: {url}: HTTP {answer.status}: {answer.text[:200].strip()}")
+            raise ScriptError(f"{command}: {url}: HTTP {answer.status}: {answer.text[:200].strip()}")
         return answer.body
 
 
@@ -180,7 +180,7 @@ def _without_switches(command: str, words: list[str]) -> list[str]:
     """Take leading options away; what follows the first argument belongs to the command (a kernel's `--x`).
 
     Raises:
-        ScriptFailed: an option that the command does not have.
+        ScriptError: an option that the command does not have.
     """
     rest = list(words)
     while rest and rest[0].startswith("-"):
@@ -190,11 +190,11 @@ def _without_switches(command: str, words: list[str]) -> list[str]:
             if not equals and rest:
                 rest.pop(0)
         elif option not in SWITCHES[command]:
-            raise ScriptFailed(f"{command}: unrecognised option {option}")
+            raise ScriptError(f"{command}: unrecognised option {option}")
     return rest
 
 
 def _first(command: str, arguments: list[str]) -> str:
     if not arguments:
-        raise ScriptFailed(f"{command}: an argument is missing")
+        raise ScriptError(f"{command}: an argument is missing")
     return arguments[0]

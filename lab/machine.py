@@ -17,8 +17,8 @@ from typing import Final, Protocol
 import structlog
 
 from lab.bmc import Button, VirtualBmc
-from lab.fetch import Fetched, FetchFailed, fetch
-from lab.firmware import Identity, LocalDisk, NetbootFailed, TalosImage, netboot
+from lab.fetch import Fetched, FetchError, fetch
+from lab.firmware import Identity, LocalDisk, NetbootError, TalosImage, netboot
 from lab.wiping import WipeFate, WipePlan
 
 NETBOOT_RETRY_S: Final = 1.0  # the boot loop of a NIC comes round again about this fast
@@ -93,7 +93,6 @@ class VirtualMachine:
         self.wiping = 0
         self.image: TalosImage | None = None
         self.last_error = ""
-        self.may_join = True
         self._boot: asyncio.Task[None] | None = None
         self._agent: asyncio.Task[None] | None = None
         self._log = log.bind(machine_id=identity.machine_id)
@@ -195,7 +194,7 @@ class VirtualMachine:
         while True:
             try:
                 outcome = await netboot(self.around.provider_url, self.identity, self._fetch)
-            except NetbootFailed as error:
+            except NetbootError as error:
                 self._trouble("network boot failed", str(error))
                 await asyncio.sleep(NETBOOT_RETRY_S)
                 continue
@@ -246,7 +245,7 @@ class VirtualMachine:
     async def _join(self, image: TalosImage) -> None:
         """Fetch the machine configuration and call in at Omni, as every Talos does first."""
         while True:
-            if self.may_join and await self._configured(image) and self.around.omni.join(self.id):
+            if await self._configured(image) and self.around.omni.join(self.id):
                 return
             self.counts["join waited"] += 1
             await asyncio.sleep(JOIN_RETRY_S)
@@ -255,7 +254,7 @@ class VirtualMachine:
         url = image.argument("talos.config").replace("${uuid}", self.id)
         try:
             answer = await self._fetch(url)
-        except FetchFailed as error:
+        except FetchError as error:
             self._trouble("no machine configuration", str(error))
             return False
         if answer.status != 200 or "kind: SideroLinkConfig" not in answer.text:

@@ -1,0 +1,91 @@
+"""The account of a lab's run: what went how, for the summary, and what did not happen, for a person."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, TextIO
+
+from lab.fetch import FetchError, fetch
+from lab.product import Product
+from lab.rack import Rack
+from lab.story import Told
+
+ASK_TIMEOUT_S: Final = 5.0  # the API answers in milliseconds, if it answers
+MACHINES_NAMED: Final = 10
+
+
+@dataclass(slots=True)
+class Account:
+    """What is known of the run.
+
+    error: what ended it, other than a step that did not come true.
+    status: the provider's exit status, if it has ended.
+    """
+
+    began: float
+    startup_s: float = 0.0
+    lives: list[list[Told]] = field(default_factory=list)
+    error: str = ""
+    status: int | None = None
+
+    def unfinished(self) -> Told | None:
+        """The step that did not come true."""
+        return next((told for life in self.lives for told in life if told.missing), None)
+
+    def failed(self, rack: Rack) -> bool:
+        """Whether anything went wrong."""
+        return bool(self.error or self.unfinished() or rack.complaints())
+
+    def summary(self, rack: Rack) -> dict[str, Any]:
+        """Everything, for a program to read."""
+        unfinished = self.unfinished()
+        return {
+            "ok": not self.failed(rack),
+            "machines": len(rack.machines),
+            "startup_s": round(self.startup_s, 2),
+            "total_s": round(time.monotonic() - self.began, 2),
+            "lives": [[{"step": told.step, "took_s": round(told.took_s, 2)} for told in life] for life in self.lives],
+            "missing": {"step": unfinished.step, "machines": unfinished.missing} if unfinished else None,
+            "error": self.error or None,
+            "complaints": rack.complaints(),
+            "machine_counts": dict(sorted(rack.counts().items())),
+            "bmc_calls": dict(sorted(rack.commands().items())),
+            "factory_calls": dict(sorted(rack.factory.calls.items())),
+        }
+
+
+async def tell_failure(account: Account, rack: Rack, product: Product, out: TextIO) -> None:
+    """Say what did not happen, what the provider says about those machines, and how its log ends."""
+    for complaint in rack.complaints():
+        print(f"must never happen: {complaint}", file=out)
+    unfinished = account.unfinished()
+    if unfinished is not None:
+        print(f"not in time: {unfinished.step}", file=out)
+        for machine_id, words in list(unfinished.missing.items())[:MACHINES_NAMED]:
+            print(f"  {machine_id}: {words}", file=out)
+            print(f"    the provider: {await _ask(product, machine_id)}", file=out)
+    if account.error:
+        print(account.error, file=out)
+    print(f"the end of {product.log_path}:", file=out)
+    for line in product.last_lines():
+        print(f"  {line}", file=out)
+    out.flush()
+
+
+async def _ask(product: Product, machine_id: str) -> str:
+    """What the API says about a machine, in a line."""
+    try:
+        answer = await fetch(f"{product.url}/api/v1/machines/{machine_id}", ASK_TIMEOUT_S)
+    except FetchError as error:
+        return str(error)
+    try:
+        said = json.loads(answer.body)
+    except ValueError:
+        return f"HTTP {answer.status}"
+    if not isinstance(said, dict):
+        return f"HTTP {answer.status}"
+    wanted = ("phase", "sentence", "operation", "running", "queued", "attempts", "error", "message")
+    told = {name: said[name] for name in wanted if said.get(name)}
+    return json.dumps(told or said)[:1000]

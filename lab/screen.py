@@ -1,0 +1,190 @@
+"""What a person sees of the rack: a live table at a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from app.machine.model import PowerState
+from lab.life import Step
+from lab.machine import Stage, VirtualMachine
+from lab.rack import Rack
+from lab.story import Audience, Told
+
+REFRESH_PER_S: Final = 4
+ROWS: Final = 24  # more machines than this do not fit a terminal; the rest is counted
+LINES: Final = 14
+
+STAGE_STYLES: Final = {
+    Stage.OFF: "dim",
+    Stage.FIRMWARE: "yellow",
+    Stage.JOINING: "yellow",
+    Stage.AGENT: "cyan",
+    Stage.INSTALLING: "magenta",
+    Stage.TALOS: "green",
+    Stage.NOTHING_TO_BOOT: "red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where everything is."""
+
+    rack: Rack
+    api_url: str
+    log_path: Path
+
+
+class Screen(Audience, Protocol):
+    """An audience that shows what it is told to a person."""
+
+    def open(self, scene: Scene) -> None:
+        """Begin to show the rack."""
+
+    def say(self, words: str) -> None:
+        """Show a line."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+class PlainScreen:
+    """Lines of text, each with the seconds since the start."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._began = time.monotonic()
+
+    def open(self, scene: Scene) -> None:
+        """Say where everything is."""
+        self.say(f"{len(scene.rack.machines)} machines; API {scene.api_url}/api/v1/machines; log {scene.log_path}")
+
+    def say(self, words: str) -> None:
+        """Write a line."""
+        print(f"{time.monotonic() - self._began:7.1f} s  {words}", file=self._out, flush=True)
+
+    def begun(self, step: Step) -> None:
+        """Say what the operator has done."""
+        if step.acted:
+            self.say(step.acted)
+
+    def reached(self, step: Step, machine: VirtualMachine, took_s: float) -> None:
+        """Nothing is said of single machines."""
+
+    def ended(self, step: Step, told: Told) -> None:
+        """Say how the step went."""
+        self.say(in_words(step, told))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class LiveScreen:
+    """A table that is drawn anew several times a second, with the steps below it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._scene: Scene | None = None
+        self._lines: list[str] = []
+        self._last: dict[str, str] = {}
+        self._step = ""
+        self._live = Live(console=console, refresh_per_second=REFRESH_PER_S, get_renderable=self._render)
+
+    def open(self, scene: Scene) -> None:
+        """Show the rack."""
+        self._scene = scene
+        self._live.start()
+
+    def say(self, words: str) -> None:
+        """Add a line below the table, or write it where there is no table."""
+        line = f"{time.monotonic() - self._began:7.1f} s  {words}"
+        if self._live.is_started:
+            self._lines.append(line)
+        else:
+            self._console.print(Text(line))
+
+    def begun(self, step: Step) -> None:
+        """Show what is waited for."""
+        self._step = step.name
+        if step.acted:
+            self.say(step.acted)
+
+    def reached(self, step: Step, machine: VirtualMachine, took_s: float) -> None:
+        """Show it in the machine's row."""
+        self._last[machine.id] = f"{step.name} after {took_s:.1f} s"
+
+    def ended(self, step: Step, told: Told) -> None:
+        """Add how the step went."""
+        self._step = ""
+        self.say(in_words(step, told))
+
+    def close(self) -> None:
+        """Leave the last picture where it is."""
+        if self._live.is_started:
+            self._live.refresh()
+            self._live.stop()
+
+    def _render(self) -> RenderableType:
+        if self._scene is None:
+            return Text("")
+        scene = self._scene
+        head = f"omni-metal lab   {time.monotonic() - self._began:.0f} s   API {scene.api_url}/api/v1/machines"
+        waiting = f"waiting for: {self._step}" if self._step else ""
+        return Group(
+            Text(head, style="bold"),
+            Text(f"log {scene.log_path}", style="dim"),
+            rack_table(scene.rack, self._last),
+            Text("\n".join(self._lines[-LINES:])),
+            Text(waiting, style="yellow"),
+        )
+
+
+def choose_screen(out: TextIO) -> Screen:
+    """A live table for a terminal, lines for everything else."""
+    console = Console(file=out)
+    return LiveScreen(console) if console.is_terminal and not console.is_dumb_terminal else PlainScreen(out)
+
+
+def in_words(step: Step, told: Told) -> str:
+    """How a step went, in a line."""
+    if not told.missing:
+        return f"{step.name}: all {told.machines} machines in {told.took_s:.1f} s"
+    return f"{step.name}: {len(told.missing)} of {told.machines} machines not within {told.took_s:.0f} s"
+
+
+def rack_table(rack: Rack, last: dict[str, str]) -> Table:
+    """The machines, one a row."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("machine", "power", "runs", "agent", "BMC", "in Omni", "reported", "last step"):
+        table.add_column(column, no_wrap=True)
+    for machine in rack.machines[:ROWS]:
+        table.add_row(*_row(rack, machine, last.get(machine.id, "")))
+    if len(rack.machines) > ROWS:
+        table.add_row(f"… and {len(rack.machines) - ROWS} more")
+    return table
+
+
+def _row(rack: Rack, machine: VirtualMachine, last: str) -> list[Text]:
+    seen = rack.observe(machine)
+    runs = f"{machine.stage.value}, wiping" if machine.wiping else machine.stage.value
+    reported = [word for word, true in (("ready", seen.ready), ("installed", seen.installed)) if true]
+    if seen.power is not PowerState.UNKNOWN:
+        reported.append(seen.power.name.lower())
+    return [
+        Text(machine.id),
+        Text("on", style="green") if machine.powered_on else Text("off", style="dim"),
+        Text(runs, style=STAGE_STYLES[machine.stage]),
+        Text("connected", style="cyan") if machine.tunnel_open else Text(""),
+        Text("set up" if seen.bmc_configured else ""),
+        Text(seen.place),
+        Text(", ".join(reported)),
+        Text(last, style="dim"),
+    ]
