@@ -8,7 +8,6 @@ needed: what cannot be read or written is logged and passed over.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 from pathlib import Path
@@ -81,7 +80,7 @@ class SchematicStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             draft.write_text(schematic_id + "\n", "ascii")
-            os.replace(draft, self._folder / key)
+            draft.replace(self._folder / key)
         except OSError as error:
             log.warning("schematic_cache_unwritten", place=str(self._folder), error=str(error))
             with contextlib.suppress(OSError):

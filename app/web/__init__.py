@@ -1,0 +1,1 @@
+"""HTTP: boots of machines, health, and the JSON API."""

@@ -1,0 +1,90 @@
+"""Who may ask for what: boots and probes are open to all, everything else needs the token or the machine itself.
+
+With `--api-token` a request shows it as `Authorization: Bearer TOKEN`. Without one only loopback is served, and
+then a browser on this very machine is held off too: a page from elsewhere must neither read answers (by a host name
+that it lets point here) nor send orders.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from app.front.peer import address_of
+
+log = structlog.get_logger()
+
+_OPEN_PATHS = frozenset({"/config", "/healthz", "/readyz"})
+_OPEN_PREFIXES = ("/ipxe/", "/tftp/", "/assets/")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A request that carries one of these came through a proxy, and whoever sent it is somewhere behind.
+_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
+
+
+def client_address(request: Request) -> str | None:
+    """The address of the client as the public port saw it; None where it is not known."""
+    return address_of(request.environ.get("REMOTE_ADDR", ""))
+
+
+def is_open(path: str) -> bool:
+    """Whether a path is served to everyone."""
+    return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES)
+
+
+def check(request: Request, token: str) -> None:
+    """Let the request pass or raise Unauthorized or Forbidden."""
+    if is_open(request.path):
+        return
+    if token:
+        _check_token(request, token)
+    else:
+        _check_loopback(request)
+
+
+def _check_token(request: Request, token: str) -> None:
+    shown = request.authorization
+    if shown and shown.type == "bearer" and hmac.compare_digest((shown.token or "").encode(), token.encode()):
+        return
+    log.warning("api_token_refused", path=request.path, address=client_address(request), shown=shown is not None)
+    raise Unauthorized("show the token: Authorization: Bearer TOKEN", www_authenticate=WWWAuthenticate("bearer"))
+
+
+def _check_loopback(request: Request) -> None:
+    address = client_address(request)
+    if not _is_loopback(address) or any(header in request.headers for header in _PROXY_HEADERS):
+        log.warning("api_refused_without_token", path=request.path, address=address)
+        raise Forbidden("only served to this machine itself; start with --api-token to open it to others")
+    if not _is_local_host(request.host):
+        raise Forbidden("without --api-token only served under the name localhost or a loopback address")
+    if request.method not in _SAFE_METHODS and not _from_here(request):
+        raise Forbidden("a page from elsewhere may not do this")
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return bool((mapped or parsed).is_loopback)
+
+
+def _is_local_host(host: str) -> bool:
+    """Whether the name by which we were asked is this machine's own. Programs without a Host header are no browser."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return not name or name == "localhost" or _is_loopback(name)
+
+
+def _from_here(request: Request) -> bool:
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    return site in ("none", "same-origin") and origin in (None, f"http://{request.host}")

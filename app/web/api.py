@@ -1,0 +1,90 @@
+"""`/api/v1/machines`: the machines with what is decided for them and why, and the retry by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
+
+from app.machine.explain import picture_json
+from app.omni.kinds import PICTURE_KINDS
+from app.omni.resources import attribute
+from app.state.view import MachineView
+from app.web import schemas
+from app.web.access import client_address
+from app.web.machine_ids import is_machine_id
+from app.web.services import Services
+from workers.enqueue import QueueUnavailable, retry
+
+_RESOURCES = tuple(attribute(kind) for kind in PICTURE_KINDS)
+
+
+def blueprint(services: Services) -> Blueprint:
+    """The API. Who may ask is decided before (see `access`)."""
+    routes = Blueprint("api", __name__, url_prefix="/api/v1/machines")
+    listed = schemas.MachineSchema(many=True)
+    detailed = schemas.MachineDetailSchema()
+    decided = schemas.DecisionSchema()
+    remembered = schemas.HistorySchema(many=True)
+
+    @routes.get("")
+    def machines() -> Response:
+        query = _query()
+        views = [view for view in services.views.all() if schemas.matches(view, query["phase"], query["q"])]
+        _require_complete(services)
+        return jsonify(machines=listed.dump(views), total=len(views))
+
+    @routes.get("/<machine_id>")
+    def machine(machine_id: str) -> Response:
+        return jsonify(detailed.dump(_view(services, machine_id)))
+
+    @routes.get("/<machine_id>/explain")
+    def explain(machine_id: str) -> Response:
+        view = _view(services, machine_id)
+        picture = picture_json(view.machine, services.decide_options)
+        return jsonify(picture=picture, decision={"id": view.machine.id, **decided.dump(view.decision)})
+
+    @routes.get("/<machine_id>/history")
+    def history(machine_id: str) -> Response:
+        found = _view(services, machine_id).machine.id
+        return jsonify(id=found, history=remembered.dump(services.history.read(found)))
+
+    @routes.post("/<machine_id>/retry")
+    def retry_machine(machine_id: str) -> tuple[Response, int]:
+        found = _view(services, machine_id).machine.id
+        asker = f"api {client_address(request) or 'unknown address'}"
+        try:
+            result = retry(services.settings, services.redis, found, asker)
+        except QueueUnavailable:
+            raise ServiceUnavailable("the queue does not answer: try again in a few seconds", retry_after=5) from None
+        return jsonify(schemas.RetrySchema().dump(result)), 202 if result.started else 200
+
+    return routes
+
+
+def _query() -> dict[str, Any]:
+    try:
+        query: dict[str, Any] = schemas.ListQuerySchema().load(request.args.to_dict())
+    except ValidationError as error:
+        wrong = error.messages if isinstance(error.messages, dict) else {}
+        raise BadRequest(f"no such filter: {', '.join(sorted(wrong))}; there are phase and q") from None
+    return query
+
+
+def _view(services: Services, text: str) -> MachineView:
+    """The machine as seen now. Raises NotFound where there is nothing of it, once that can be said."""
+    machine_id = text.lower()
+    if is_machine_id(machine_id):
+        view = services.views.one(machine_id)
+        if any(getattr(view.machine, name) is not None for name in _RESOURCES):
+            return view
+        _require_complete(services)
+    raise NotFound("there is no such machine")
+
+
+def _require_complete(services: Services) -> None:
+    """Read after the machines, so that a Redis emptied meanwhile does not make them look unknown."""
+    if not services.mirror.complete():
+        raise ServiceUnavailable("the mirror of Omni is not complete yet: try again in a few seconds", retry_after=5)

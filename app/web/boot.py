@@ -1,0 +1,112 @@
+"""What firmware fetches: the iPXE scripts, and the machine configuration that Talos asks for.
+
+Boots are answered from the mirror alone. Only a complete mirror may call a machine unknown, so until it is, they are
+told to come again; iPXE does so by itself.
+"""
+
+from __future__ import annotations
+
+import structlog
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import Forbidden, ServiceUnavailable
+
+from app.boot.join import machine_config
+from app.machine import script
+from app.machine.boot import BootAnswer, BootRequest, DiskBoot, DiskMethod, FactoryBoot, Refusal, boot_for
+from app.machine.model import BootMode
+from app.web.access import client_address
+from app.web.answers import text
+from app.web.machine_ids import is_machine_id, machine_id_of
+from app.web.services import Services
+
+log = structlog.get_logger()
+
+# The mirror is built within seconds once Redis and Omni answer.
+MIRROR_RETRY_AFTER_S = 5
+# How often `/config` was refused since Redis was last empty.
+CONFIG_REFUSED = "om:count:config_refused"
+# What a client sends is logged up to this length.
+_LONGEST_SHOWN = 64
+
+
+def blueprint(services: Services) -> Blueprint:
+    """The routes of firmware; all are open, `/config` by a rule of its own."""
+    routes = Blueprint("boot", __name__)
+    init_script = script.init_script(services.boot_settings)
+
+    @routes.get("/ipxe/init.ipxe")
+    def init() -> Response:
+        return text(init_script)
+
+    @routes.get("/ipxe/boot.ipxe")
+    def boot() -> Response:
+        return _boot(services)
+
+    @routes.get("/config")
+    def config() -> Response:
+        return _config(services)
+
+    return routes
+
+
+def _boot(services: Services) -> Response:
+    args = request.args
+    asked = BootRequest(machine_id_of(args.get("uuid"), "uuid"), mac=args.get("mac", ""), arch=args.get("arch", ""))
+    machine = services.mirror.load(asked.uuid)
+    # Asked after the machine was read: a Redis emptied between the two then reads as not complete, never as unknown.
+    if not services.mirror.complete():
+        log.warning("boot_held_back", machine_id=asked.uuid, reason="the mirror is not complete")
+        raise ServiceUnavailable(
+            "the mirror of Omni is not complete yet: try again in a few seconds", retry_after=MIRROR_RETRY_AFTER_S
+        )
+    answer = boot_for(machine, asked, services.boot_settings)
+    body, status = _told(services, answer)
+    address = client_address(request)
+    if request.method != "HEAD":
+        if not isinstance(answer, Refusal):
+            services.boots.note(asked.uuid, address)
+        mac = args.get("mac", "")[:_LONGEST_SHOWN]
+        log.info("boot_answered", machine_id=asked.uuid, mode=_mode(answer), status=status, mac=mac, address=address)
+    return text(body, status)
+
+
+def _told(services: Services, answer: BootAnswer) -> tuple[str, int]:
+    """The body and the status that say this answer."""
+    match answer:
+        case Refusal():
+            return f"{answer.text}\n", 404
+        case DiskBoot():
+            return script.disk_script(answer.method), 404 if answer.method is DiskMethod.HTTP_404 else 200
+        case FactoryBoot():
+            schematic_id = services.factory.schematic_id(answer.schematic)
+            return script.factory_script(answer, schematic_id, services.boot_settings), 200
+
+
+def _mode(answer: BootAnswer) -> str:
+    match answer:
+        case Refusal():
+            return "refused"
+        case DiskBoot():
+            return BootMode.TALOS_DISK.value
+        case FactoryBoot():
+            return answer.mode.value
+
+
+def _config(services: Services) -> Response:
+    machine_id = request.args.get("u", "").lower()[:_LONGEST_SHOWN]
+    if not services.settings.config_open:
+        _check_window(services, machine_id)
+    body = machine_config(services.mirror)
+    log.info("config_served", machine_id=machine_id, address=client_address(request))
+    return text(body, content_type="application/yaml")
+
+
+def _check_window(services: Services, machine_id: str) -> None:
+    """The configuration holds the token with which a machine joins: only a machine that just booted may have it."""
+    address = client_address(request)
+    match_address = services.settings.config_match_address
+    if is_machine_id(machine_id) and services.boots.config_allowed(machine_id, address, match_address):
+        return
+    refused = services.redis.incr(CONFIG_REFUSED)
+    log.warning("config_refused", machine_id=machine_id, address=address, refused_so_far=refused)
+    raise Forbidden("the configuration is only served to a machine that fetched a boot script in the last 30 minutes")

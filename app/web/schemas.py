@@ -1,0 +1,168 @@
+"""The shapes of the API's questions and answers.
+
+Every field is named here, so nothing gets out because it was added to the model: no BMC password, no unique token
+of a node. Times are RFC 3339.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields
+
+from app.machine.model import Decision, Machine
+from app.state.view import MachineView
+
+
+def _time(ms: int) -> str | None:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else None
+
+
+def _gate(decision: Decision) -> str | None:
+    return decision.gate.value if decision.gate else None
+
+
+def _acceptance(machine: Machine) -> str | None:
+    return machine.infra_machine.acceptance_status.name.lower() if machine.infra_machine else None
+
+
+def _talos_version(machine: Machine) -> str:
+    return machine.infra_machine.cluster_talos_version if machine.infra_machine else ""
+
+
+def _labels(machine: Machine) -> dict[str, str]:
+    status = machine.infra_machine_status.meta.labels if machine.infra_machine_status else {}
+    wanted = machine.infra_machine.meta.labels if machine.infra_machine else {}
+    return {**status, **wanted}
+
+
+def _bmc(machine: Machine) -> dict[str, Any] | None:
+    """Where the BMC is and who gave the login, never its password."""
+    found = machine.bmc_configuration
+    if found is None:
+        return None
+    return {
+        "manually_configured": found.manually_configured,
+        "api_address": found.api_address,
+        "ipmi": {"address": found.ipmi.address, "port": found.ipmi.port, "username": found.ipmi.username}
+        if found.ipmi
+        else None,
+    }
+
+
+class OperationSchema(Schema):
+    """An operation that is due."""
+
+    name = fields.Function(lambda operation: operation.name.value)
+    reason = fields.String()
+    pxe = fields.Boolean(allow_none=True)
+    source = fields.String(allow_none=True)
+
+
+class DecisionSchema(Schema):
+    """What is due on a machine and why, with the names of `omni-metal explain`."""
+
+    boot_mode = fields.Function(lambda decision: decision.boot_mode.value)
+    installed = fields.Boolean()
+    requires_wipe = fields.Boolean()
+    requires_pxe = fields.Boolean()
+    requires_power_on = fields.Boolean()
+    power_off_active = fields.Boolean()
+    ready_to_use = fields.Boolean()
+    gate = fields.Function(_gate)
+    operations = fields.List(fields.Nested(OperationSchema))
+    wait_s = fields.Float(allow_none=True)
+    reasons = fields.List(fields.String())
+
+
+class AttemptSchema(Schema):
+    """The failed attempts at an operation. `next_at` is null where the clock does not try again."""
+
+    operation = fields.String()
+    operation_id = fields.String()
+    count = fields.Integer()
+    parked = fields.Boolean()
+    error = fields.String()
+    words = fields.String()
+    failed_at = fields.Function(lambda attempt: _time(attempt.failed_ms))
+    next_at = fields.Function(lambda attempt: _time(attempt.next_ms))
+
+
+class LeaseSchema(Schema):
+    """The operation that runs now."""
+
+    operation = fields.String()
+    task_id = fields.String()
+    since = fields.DateTime(format="iso")
+
+
+class HistorySchema(Schema):
+    """An operation that was tried."""
+
+    operation = fields.String()
+    operation_id = fields.String()
+    task_id = fields.String()
+    attempt = fields.Integer()
+    outcome = fields.String()
+    words = fields.String()
+    started_at = fields.Function(lambda entry: _time(entry.started_ms))
+    ended_at = fields.Function(lambda entry: _time(entry.ended_ms))
+
+
+class MachineSchema(Schema):
+    """A machine in the list."""
+
+    id = fields.Function(lambda view: view.machine.id)
+    phase = fields.String()
+    sentence = fields.String()
+    boot_mode = fields.Function(lambda view: view.decision.boot_mode.value)
+    gate = fields.Function(lambda view: _gate(view.decision))
+    acceptance = fields.Function(lambda view: _acceptance(view.machine))
+    cordoned = fields.Function(lambda view: bool(view.machine.infra_machine and view.machine.infra_machine.cordoned))
+    cluster_talos_version = fields.Function(lambda view: _talos_version(view.machine))
+    powered_on = fields.Function(lambda view: view.machine.facts.powered_on)
+    agent_accessible = fields.Function(lambda view: view.machine.facts.agent_accessible)
+    ready_to_use = fields.Function(lambda view: view.decision.ready_to_use)
+    running = fields.Function(lambda view: view.lease.operation if view.lease else None)
+    queued = fields.String(allow_none=True)
+    parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
+
+
+class MachineDetailSchema(MachineSchema):
+    """One machine."""
+
+    labels = fields.Function(lambda view: _labels(view.machine))
+    bmc = fields.Function(lambda view: _bmc(view.machine))
+    decision = fields.Nested(DecisionSchema)
+    attempts = fields.List(fields.Nested(AttemptSchema))
+    lease = fields.Nested(LeaseSchema, allow_none=True)
+
+
+class RetrySchema(Schema):
+    """What a retry began."""
+
+    started = fields.List(fields.String())
+    skipped = fields.String()
+
+
+class ListQuerySchema(Schema):
+    """The filters of the list: the phase, and a text that the id or a label must hold."""
+
+    class Meta:
+        """An unknown filter is an error: it would silently show everything."""
+
+        unknown = RAISE
+
+    phase = fields.String(load_default="")
+    q = fields.String(load_default="")
+
+
+def matches(view: MachineView, phase: str, text: str) -> bool:
+    """Whether a machine passes the filters; an empty one lets all pass."""
+    if phase and view.phase != phase:
+        return False
+    wanted = text.lower()
+    return wanted in view.machine.id or any(
+        wanted in f"{key}={value}".lower() for key, value in _labels(view.machine).items()
+    )

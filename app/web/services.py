@@ -1,0 +1,73 @@
+"""What the web process works with: made once in each worker process, after the fork, and never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+
+from app.boot.factory import ImageFactory
+from app.boot.schematic_store import SchematicStore
+from app.machine.boot import BootSettings, DiskMethod
+from app.machine.model import DecideOptions
+from app.state.boots import Boots
+from app.state.connection import connect
+from app.state.history import History
+from app.state.mirror import Mirror
+from app.state.secrets import sealer
+from app.state.view import Views
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that answers are made of."""
+
+    settings: Settings
+    redis: redis.Redis
+    mirror: Mirror
+    boots: Boots
+    views: Views
+    history: History
+    factory: ImageFactory
+    boot_settings: BootSettings
+    decide_options: DecideOptions
+
+
+def connect_services(settings: Settings) -> Services:
+    """All services of these settings. Nothing is connected before the first request."""
+    client = connect(settings)
+    seal = sealer(settings)
+    store = SchematicStore(client, settings.state_dir / "schematics")
+    return Services(
+        settings=settings,
+        redis=client,
+        mirror=Mirror(client, seal),
+        boots=Boots(client),
+        views=Views(client, seal, settings),
+        history=History(client),
+        factory=ImageFactory(settings.image_factory_base_url, store, locks=client),
+        boot_settings=boot_settings(settings),
+        decide_options=decide_options(settings),
+    )
+
+
+def decide_options(settings: Settings) -> DecideOptions:
+    """The options that decisions depend on."""
+    return DecideOptions(
+        min_reboot_interval_s=settings.min_reboot_interval_s,
+        pxe_boot_mode=settings.ipmi_pxe_boot_mode,
+    )
+
+
+def boot_settings(settings: Settings) -> BootSettings:
+    """The options that boot answers depend on."""
+    return BootSettings(
+        api_advertise_address=settings.api_advertise_address,
+        api_port=settings.api_port,
+        image_factory_pxe_base_url=settings.image_factory_pxe_base_url,
+        agent_mode_talos_version=settings.agent_mode_talos_version,
+        boot_from_disk_method=DiskMethod(settings.boot_from_disk_method),
+        secure_boot_enabled=settings.secure_boot_enabled,
+        agent_test_mode=settings.agent_test_mode,
+    )
