@@ -89,14 +89,21 @@ async def _obey(script: Fetched, identity: Identity, fetch: Fetch) -> TalosImage
 
 def _query(identity: Identity) -> dict[str, str]:
     return {
-        "uuid": identity.machine_id, "mac": identity.mac.replace(":", "-"), "domain": "", "hostname": "",
-        "serial": identity.serial, "arch": identity.arch,
+        "uuid": identity.machine_id,
+        "mac": identity.mac.replace(":", "-"),
+        "domain": "",
+        "hostname": "",
+        "serial": identity.serial,
+        "arch": identity.arch,
     }
 
 
 def _settings(identity: Identity) -> dict[str, str]:
     return {
-        "uuid": identity.machine_id, "mac": identity.mac, "net0/mac": identity.mac, "serial": identity.serial,
+        "uuid": identity.machine_id,
+        "mac": identity.mac,
+        "net0/mac": identity.mac,
+        "serial": identity.serial,
         "buildarch": identity.arch,
     }
 

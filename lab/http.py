@@ -91,7 +91,11 @@ class RequestReader:
         self._buffer = rest[length:]
         url = urlsplit(target)
         return Request(
-            method, url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers, rest[:length],
+            method,
+            url.path,
+            dict(parse_qsl(url.query, keep_blank_values=True)),
+            headers,
+            rest[:length],
             keep_alive=version == "HTTP/1.1" and headers.get("connection", "").lower() != "close",
         )
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.machine.model import PowerState
-from lab.machine import Stage, VirtualMachine
+from lab.hardware import Stage
+from lab.machine import VirtualMachine
 from lab.observed import Observed
 from lab.rack import Rack
 

@@ -81,7 +81,12 @@ def parse(argv: Sequence[str]) -> LabOptions:
         provider_port=given.api_port or usual_or_free(API_PORT),
     )
     return LabOptions(
-        rack, given.once, given.json, given.state_dir, given.min_reboot_interval, _with_defaults(passed_on),
+        rack,
+        given.once,
+        given.json,
+        given.state_dir,
+        given.min_reboot_interval,
+        _with_defaults(passed_on),
     )
 
 

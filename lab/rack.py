@@ -19,9 +19,10 @@ import grpc
 
 from lab.agent_runner import run_agent
 from lab.bmc import Button
+from lab.booting import Surroundings
 from lab.factory import ImageFactory
 from lab.firmware import Identity
-from lab.machine import Surroundings, VirtualMachine
+from lab.machine import VirtualMachine
 from lab.observed import Observed, observe
 from lab.omni import StandInOmni
 from lab.statefiles import write_state_files
@@ -181,13 +182,12 @@ class Rack:
         )
         around = Surroundings(
             omni=self.omni,
-            run_agent=run_agent,
             provider_url=self.provider_url,
             boot_s=self.options.boot_s,
             wipe_s=self.options.wipe_s,
             wipes=self.wipes,
         )
-        machine = VirtualMachine(identity, around)
+        machine = VirtualMachine(identity, around, run_agent)
         machine.bmc.status_delay_s = self.options.status_delay_s
         machine.bmc.command_delay_s = self.options.command_delay_s
         return machine

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.machine.model import PowerState
+from lab.hardware import Stage
 from lab.life import Step
-from lab.machine import Stage, VirtualMachine
+from lab.machine import VirtualMachine
 from lab.rack import Rack
 from lab.story import Audience, Told
 

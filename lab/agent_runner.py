@@ -1,0 +1,50 @@
+"""The agent on a virtual machine: what it answers to the provider's calls."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lab.agent import AgentRefusal, IpmiAddress, IpmiLogin, LabAgent
+from lab.machine import VirtualMachine
+from lab.wiping import WipeFailedError
+
+
+class MachineAgent:
+    """Answers for one machine. The power is managed over the HTTP API kind, as in the agent's test mode."""
+
+    def __init__(self, machine: VirtualMachine) -> None:
+        self._machine = machine
+
+    async def hello(self) -> None:
+        """Say that somebody is there."""
+        await self._called("hello")
+
+    async def get_power_management(self) -> IpmiAddress | None:
+        """There is no IPMI."""
+        await self._called("get power management")
+        return None
+
+    async def set_power_management(self, login: IpmiLogin | None) -> None:  # noqa: ARG002 - no BMC users here
+        """Nothing is to be set for the HTTP API kind."""
+        await self._called("set power management")
+
+    async def wipe_disks(self, zeroes: bool) -> None:  # noqa: ARG002, FBT001 - zeroes take no longer here
+        """Wipe the machine's disks."""
+        await self._called("wipe")
+        try:
+            await self._machine.wipe()
+        except WipeFailedError as error:
+            raise AgentRefusal(error.code, error.words) from error
+
+    async def _called(self, name: str) -> None:
+        """Count a call; a call to an agent that hangs never ends."""
+        self._machine.counts[f"agent {name}"] += 1
+        if self._machine.agent_hangs:
+            await asyncio.Event().wait()
+
+
+async def run_agent(machine: VirtualMachine, address: str) -> None:
+    """Dial the provider and answer its calls until the tunnel ends."""
+    agent = LabAgent(address, machine.id, MachineAgent(machine))
+    machine.tunnel = agent
+    await agent.serve()
