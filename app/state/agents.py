@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import redis
 import redis.asyncio
 
+from app.state.connection import as_fields
 from app.state.facts import Tunnel
 from app.state.wake import ALARMS
 
@@ -131,7 +132,7 @@ class AgentRegistry:
 
     async def register(self, machine_id: str, gateway_id: str, address: str, tunnel_address: str) -> int:
         """Note a new tunnel, and wake the watcher. The answer is its number."""
-        args = [machine_id, gateway_id, address, tunnel_address, _GONE_S, ENTRY_MS]
+        args: list[str | int] = [machine_id, gateway_id, address, tunnel_address, _GONE_S, ENTRY_MS]
         return int(await self._register(keys=_keys(machine_id), args=args))
 
     async def hello(self, machine_id: str, number: int) -> bool:
@@ -149,8 +150,9 @@ class AgentRegistry:
             part = machines[start : start + 200]
             pipe = self._redis.pipeline(transaction=False)
             for machine_id in part:
-                args = [machine_id, held[machine_id], gateway_id, address, hello_at_ms.get(machine_id, 0)]
-                await self._renew(keys=_keys(machine_id), args=[*args, ENTRY_MS, _GONE_S], client=pipe)
+                hello_ms = hello_at_ms.get(machine_id, 0)
+                args: list[str | int] = [machine_id, held[machine_id], gateway_id, address, hello_ms, ENTRY_MS, _GONE_S]
+                await self._renew(keys=_keys(machine_id), args=args, client=pipe)
             answers = await pipe.execute()
             superseded |= {m for m, kept in zip(part, answers, strict=True) if not kept}
         return superseded
@@ -172,5 +174,5 @@ class AgentLookup:
 
     def find(self, machine_id: str) -> tuple[str, str, int] | None:
         """Gateway, its internal address, and the tunnel's number; None where no tunnel is registered."""
-        tunnel = tunnel_of(self._redis.hgetall(agent_key(machine_id)))
+        tunnel = tunnel_of(as_fields(self._redis.hgetall(agent_key(machine_id))))
         return (tunnel.gateway, tunnel.address, tunnel.number) if tunnel else None

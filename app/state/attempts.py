@@ -11,6 +11,8 @@ from typing import Any
 
 import redis
 
+from app.state.connection import as_fields
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -48,7 +50,7 @@ class Attempts:
 
     def of(self, machine_id: str) -> dict[str, Attempt]:
         """The attempts of a machine by operation name."""
-        return parse_attempts(self._redis.hgetall(attempts_key(machine_id)))
+        return parse_attempts(as_fields(self._redis.hgetall(attempts_key(machine_id))))
 
     def store(self, machine_id: str, attempt: Attempt, client: Any = None) -> None:
         """Keep a failed attempt."""

@@ -35,6 +35,20 @@ def _options() -> dict[str, Any]:
     return {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": SOCKET_TIMEOUT_S}
 
 
+def as_bytes(value: object) -> bytes:
+    """A value of Redis as the bytes that it is: the client's types allow for decoded text, which we never ask for."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"Redis answered {type(value).__name__} instead of bytes")
+    return value
+
+
+def as_fields(value: object) -> dict[bytes, bytes]:
+    """A hash of Redis."""
+    if not isinstance(value, dict):
+        raise TypeError(f"Redis answered {type(value).__name__} instead of a hash")
+    return value
+
+
 def now_ms(client: redis.Redis) -> int:
     """Redis' clock in milliseconds since 1970."""
     seconds, micros = client.time()

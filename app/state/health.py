@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import redis
 
 from app.state.agents import GATEWAYS
-from app.state.connection import now_ms
+from app.state.connection import as_bytes, now_ms
 from app.state.mirror import COMPLETE
 
 WATCHER = "om:watcher:health"
@@ -45,7 +45,7 @@ def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
 def live_gateways(client: redis.Redis) -> set[str]:
     """The gateways that renewed lately."""
     since = now_ms(client) - GATEWAY_MS
-    return {g.decode() for g in client.zrangebyscore(GATEWAYS, since, "+inf")}
+    return {as_bytes(g).decode() for g in client.zrangebyscore(GATEWAYS, since, "+inf")}
 
 
 def health(client: redis.Redis) -> Health:

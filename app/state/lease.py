@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import redis
 
+from app.state.connection import as_bytes
+
 LEASE_MS = 30_000
 RENEW_EVERY_S = 10.0
 # A task that a dead broker swallowed is enqueued again after this.
@@ -128,7 +130,7 @@ class Leases:
     def current(self, machine_id: str) -> Lease | None:
         """The lease that stands on a machine."""
         text = self._redis.get(lease_key(machine_id))
-        return None if text is None else parse(machine_id, text)
+        return None if text is None else parse(machine_id, as_bytes(text))
 
     def fence(self, machine_id: str) -> int:
         """The highest fencing number given out for a machine; 0 where none is known."""

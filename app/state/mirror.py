@@ -19,6 +19,7 @@ from app.omni.kinds import PICTURE_KINDS, Kind
 from app.omni.resource import Resource
 from app.omni.resources import attribute, to_model
 from app.state.agents import agent_key, gone_key, tunnel_of
+from app.state.connection import as_bytes
 from app.state.facts import Notes, facts
 from app.state.secrets import SealBroken, Sealer
 
@@ -85,7 +86,7 @@ class Mirror:
 
     def machine_ids(self) -> list[str]:
         """Every machine of which there is a resource, sorted."""
-        return sorted(m.decode() for m in self._redis.smembers(MACHINES))
+        return sorted(as_bytes(m).decode() for m in self._redis.smembers(MACHINES))
 
     def load(self, machine_id: str) -> Machine:
         """The picture of a machine now, by Redis' clock."""
@@ -116,7 +117,7 @@ class Mirror:
     def resource(self, kind: Kind, machine_id: str) -> Resource | None:
         """One resource of a machine."""
         data = self._redis.hget(machine_key(machine_id), kind.value)
-        return None if data is None else self._open(kind, machine_id, data)
+        return None if data is None else self._open(kind, machine_id, as_bytes(data))
 
     def join_config(self) -> str | None:
         """The machine configuration with which machines join Omni; None where it is not known."""
@@ -124,7 +125,7 @@ class Mirror:
         if data is None:
             return None
         try:
-            return self._sealer.open(data, JOIN_CONFIG).decode()
+            return self._sealer.open(as_bytes(data), JOIN_CONFIG).decode()
         except SealBroken:
             return None
 
@@ -181,7 +182,7 @@ class Mirror:
     def being_built(self, name: str) -> bool:
         """Whether nothing was lost since `begin_build` gave this name."""
         stored = self._redis.get(BUILDING)
-        return stored is not None and stored.decode() == name
+        return stored is not None and as_bytes(stored).decode() == name
 
     def _put_on(self, client: Any, resource: Resource, *, force: bool) -> Any:
         data = resource.dump()

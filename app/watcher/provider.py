@@ -18,6 +18,7 @@ import app
 from app.omni.client import Omni
 from app.omni.errors import OmniError
 from app.omni.kinds import Kind
+from app.state.connection import as_bytes
 from app.state.mirror import Mirror
 from config.settings import Settings
 
@@ -85,7 +86,7 @@ class Provider:
         if not self._installation:
             path = self._settings.state_dir / "installation"
             stored = self._redis.get(INSTALLATION_KEY)
-            name = stored.decode() if stored else _read(path) or secrets.token_hex(16)
+            name = as_bytes(stored).decode() if stored else _read(path) or secrets.token_hex(16)
             self._redis.set(INSTALLATION_KEY, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(name)
