@@ -60,9 +60,11 @@ def _check_loopback(request: Request) -> None:
     if not _is_loopback(address) or any(header in request.headers for header in _PROXY_HEADERS):
         log.warning("api_refused_without_token", path=request.path, address=address)
         raise Forbidden("only served to this machine itself; start with --api-token to open it to others")
-    if not _is_local_host(request.host):
+    # As it was sent: `request.host` is empty where the name is no proper one, such as one with an underscore.
+    host = request.headers.get("Host", "")
+    if not _is_local_host(host):
         raise Forbidden("without --api-token only served under the name localhost or a loopback address")
-    if request.method not in _SAFE_METHODS and not _from_here(request):
+    if request.method not in _SAFE_METHODS and not _from_here(request, host):
         raise Forbidden("a page from elsewhere may not do this")
 
 
@@ -84,7 +86,7 @@ def _is_local_host(host: str) -> bool:
     return not name or name == "localhost" or _is_loopback(name)
 
 
-def _from_here(request: Request) -> bool:
+def _from_here(request: Request, host: str) -> bool:
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none")
-    return site in ("none", "same-origin") and origin in (None, f"http://{request.host}")
+    return site in ("none", "same-origin") and origin in (None, f"http://{host}")

@@ -31,7 +31,8 @@ class FakeRedis:
             self.values[key] = (value.encode(), until_s)
             return True
 
-    def eval(self, script: str, keys: int, key: str, holder: str, value: str, lifetime_ms: str) -> int:
+    def eval(self, _script: str, _keys: int, key: str, *args: str) -> int:
+        holder, value, lifetime_ms = args
         if self.get(key) != holder.encode():
             return 0
         if value:

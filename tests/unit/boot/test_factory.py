@@ -114,9 +114,7 @@ def test_failure_is_forgotten_after_a_while(tmp_path: Path, monkeypatch: pytest.
     assert images.schematic_id(SCHEMATIC) == ID
 
 
-def test_only_one_thread_waits_on_a_factory_that_failed_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_one_thread_waits_on_a_factory_that_failed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(factory_module, "FAILURE_KEPT_S", 0.001)
     asked = Factory()
     asked.error = FactoryUnavailable("no answer")

@@ -1,0 +1,261 @@
+"""What firmware is answered: every status and every text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import redis
+import yaml
+
+from app.boot.errors import FactoryRefused, FactoryUnavailable
+from app.machine.model import Acceptance
+from tests.unit.web.stand_ins import FACTORY_ID, MACHINE_ID, OTHER_ID, Site, picture
+
+CHAIN_BASE = f"#!ipxe\nchain --replace https://pxe.factory.talos.dev/pxe/{FACTORY_ID}"
+
+
+def test_init_script_tries_all_interfaces_and_asks_for_the_boot_script(site: Site) -> None:
+    answer = site.get("/ipxe/init.ipxe", "10.0.0.7")
+    assert answer.status_code == 200
+    assert answer.text.startswith("#!ipxe\n")
+    assert (
+        "http://10.0.0.1:50042/ipxe/boot.ipxe?uuid=${uuid}&mac=${net${idx}/mac:hexhyp}&domain=${domain}"
+        "&hostname=${hostname}&serial=${serial}&arch=${buildarch}" in answer.text
+    )
+
+
+@pytest.mark.parametrize("path", ["/ipxe/init.ipxe", f"/ipxe/boot.ipxe?uuid={MACHINE_ID}", "/ipxe/boot.ipxe"])
+def test_every_answer_to_firmware_is_plain_text_with_its_length(site: Site, path: str) -> None:
+    answer = site.get(path, "10.0.0.7")
+    assert answer.content_type.startswith("text/plain")
+    assert answer.headers["Content-Length"] == str(len(answer.data)) != "0"
+    assert "Transfer-Encoding" not in answer.headers
+
+
+def test_unknown_machine_boots_the_agent(site: Site) -> None:
+    answer = site.boot(OTHER_ID)
+    assert answer.status_code == 200
+    assert answer.text == f"{CHAIN_BASE}/v1.13.7/metal-amd64\n"
+    schematic = site.factory.asked[0]
+    assert "metal.provider.address=10.0.0.1:50042" in schematic.kernel_args
+    assert "siderolabs/metal-agent" in schematic.extensions
+
+
+@pytest.mark.parametrize(
+    ("buildarch", "arch"), [("arm64", "arm64"), ("x86_64", "amd64"), ("i386", "amd64"), ("", "amd64")]
+)
+def test_buildarch_of_ipxe_chooses_the_image(site: Site, buildarch: str, arch: str) -> None:
+    assert site.boot(arch=buildarch).text == f"{CHAIN_BASE}/v1.13.7/metal-{arch}\n"
+
+
+def test_secure_boot_chains_to_the_signed_image(make_site: Callable[..., Site]) -> None:
+    assert make_site(secure_boot_enabled=True).boot().text.endswith("/metal-amd64-secureboot\n")
+
+
+def test_allocated_machine_boots_talos_with_its_extensions(site: Site) -> None:
+    site.mirror.machines[MACHINE_ID] = picture(cluster_talos_version="v1.13.2", extensions=("siderolabs/gvisor",))
+    assert site.boot().text == f"{CHAIN_BASE}/v1.13.2/metal-amd64\n"
+    assert site.factory.asked[0].extensions == ("siderolabs/gvisor",)
+    assert not any("metal.provider" in argument for argument in site.factory.asked[0].kernel_args)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "body"),
+    [
+        ("ipxe-exit", 200, "#!ipxe\nexit\n"),
+        ("http-404", 404, "this machine boots from its disk\n"),
+        ("ipxe-sanboot", 200, "#!ipxe\nsanboot --no-describe --drive 0x80\n"),
+    ],
+)
+def test_installed_machine_boots_its_disk_by_the_method_set(
+    make_site: Callable[..., Site], method: str, status: int, body: str
+) -> None:
+    site = make_site(boot_from_disk_method=method)
+    site.mirror.machines[MACHINE_ID] = picture(cluster_talos_version="v1.13.2", install_event_id=1)
+    answer = site.boot()
+    assert (answer.status_code, answer.text) == (status, body)
+    assert not site.factory.asked
+    assert site.boots.noted == [(MACHINE_ID, "10.0.0.7")]
+
+
+@pytest.mark.parametrize(
+    ("infra", "words"),
+    [
+        ({"cordoned": True}, "machine is cordoned\n"),
+        ({"acceptance_status": Acceptance.REJECTED}, "machine is rejected\n"),
+    ],
+)
+def test_cordoned_or_rejected_machine_gets_404_and_opens_no_window(
+    site: Site, infra: dict[str, object], words: str
+) -> None:
+    site.mirror.machines[MACHINE_ID] = picture(**infra)
+    answer = site.boot()
+    assert (answer.status_code, answer.text) == (404, words)
+    assert not site.boots.noted
+
+
+def test_missing_uuid_is_400_and_names_it(site: Site) -> None:
+    answer = site.get("/ipxe/boot.ipxe?mac=00-11-22-33-44-55", "10.0.0.7")
+    assert answer.status_code == 400
+    assert "uuid" in answer.text
+
+
+@pytest.mark.parametrize(
+    "junk", ["${uuid}", "4c4c4544", f"{MACHINE_ID}0", "x" * 5000, "4c4c4544-0042-3010-8052-b4c04f4e363g"]
+)
+def test_junk_uuid_is_400_and_shows_the_value(site: Site, junk: str) -> None:
+    answer = site.boot(junk)
+    assert answer.status_code == 400
+    assert junk[:20] in answer.text
+    assert len(answer.text) < 200
+    assert not site.boots.noted
+
+
+def test_control_characters_of_a_junk_uuid_are_not_echoed(site: Site) -> None:
+    assert "\x1b" not in site.boot("\x1b[2J\n\nhello").text
+
+
+def test_uuid_in_capitals_is_the_same_machine(site: Site) -> None:
+    site.mirror.machines[MACHINE_ID] = picture(cordoned=True)
+    assert site.boot(MACHINE_ID.upper()).text == "machine is cordoned\n"
+    site.mirror.machines[MACHINE_ID] = picture()
+    site.boot(MACHINE_ID.upper())
+    assert site.boots.noted == [(MACHINE_ID, "10.0.0.7")]
+
+
+def test_incomplete_mirror_holds_boots_back_with_503(site: Site) -> None:
+    site.mirror.is_complete = False
+    answer = site.boot(OTHER_ID)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "mirror" in answer.text
+    assert not site.boots.noted
+    assert not site.factory.asked
+
+
+def test_redis_down_holds_boots_back_with_503(site: Site) -> None:
+    site.mirror.error = redis.ConnectionError("connection refused")
+    answer = site.boot()
+    assert answer.status_code == 503
+    assert "Redis" in answer.text
+    assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry"),
+    [
+        (FactoryUnavailable("the image factory at http://f did not answer: timed out"), 503, True),
+        (FactoryRefused("the image factory at http://f answered 400: no such extension"), 502, False),
+    ],
+)
+def test_factory_failure_is_told_in_words_and_opens_no_window(
+    site: Site, error: FactoryRefused | FactoryUnavailable, status: int, retry: bool
+) -> None:
+    site.factory.error = error
+    answer = site.boot()
+    assert (answer.status_code, answer.text) == (status, f"{error}\n")
+    assert ("Retry-After" in answer.headers) is retry
+    assert not site.boots.noted
+
+
+def test_dangerous_value_is_refused_and_named_in_the_log_only(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.mirror.machines[MACHINE_ID] = picture(extra_kernel_args="quiet ${net0/ip}")
+    answer = site.boot()
+    assert answer.status_code == 500
+    assert "net0" not in answer.text
+    logged = capsys.readouterr().out
+    assert "${net0/ip}" in logged
+    assert MACHINE_ID in logged
+    assert not site.boots.noted
+
+
+def test_unforeseen_error_shows_no_traceback(site: Site) -> None:
+    site.mirror.error = ValueError("secret-in-an-error")
+    answer = site.boot()
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_head_has_the_length_of_get_and_no_effect(site: Site) -> None:
+    url = f"/ipxe/boot.ipxe?uuid={MACHINE_ID}"
+    head = site.ask("HEAD", url, "10.0.0.7")
+    assert not site.boots.noted
+    assert head.status_code == 200
+    assert head.data == b""
+    assert head.headers["Content-Length"] == site.get(url, "10.0.0.7").headers["Content-Length"]
+
+
+def test_boot_is_noted_with_the_address_of_the_client(site: Site) -> None:
+    site.boot(address="fd00::7")
+    assert site.boots.noted == [(MACHINE_ID, "fd00::7")]
+
+
+def test_boot_from_an_unknown_address_is_answered_and_noted(site: Site) -> None:
+    assert site.get(f"/ipxe/boot.ipxe?uuid={MACHINE_ID}", None).status_code == 200
+    assert site.boots.noted == [(MACHINE_ID, None)]
+
+
+def test_boot_decision_is_logged_with_machine_and_mode(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.boot()
+    logged = capsys.readouterr().out
+    assert "boot_answered" in logged
+    assert MACHINE_ID in logged
+    assert "agent-pxe" in logged
+
+
+def test_posting_to_the_boot_script_is_not_allowed(site: Site) -> None:
+    answer = site.ask("POST", "/ipxe/boot.ipxe", "10.0.0.7")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["Allow"]
+
+
+def test_configuration_is_served_as_omni_gave_it(site: Site) -> None:
+    answer = site.get(f"/config?u={MACHINE_ID.upper()}", "10.0.0.8")
+    assert answer.status_code == 200
+    assert answer.text == site.mirror.join
+    assert yaml.safe_load(answer.text)["kind"] == "SideroLinkConfig"
+    assert answer.headers["Content-Length"] == str(len(answer.data))
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert site.boots.asked == [(MACHINE_ID, "10.0.0.8", False)]
+
+
+def test_configuration_outside_of_the_window_is_403_counted_and_logged(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.boots.allowed = False
+    for _ in range(2):
+        answer = site.get(f"/config?u={MACHINE_ID}", "10.0.0.8")
+        assert answer.status_code == 403
+        assert "30 minutes" in answer.text
+    assert list(site.redis.counts.values()) == [2]
+    logged = capsys.readouterr().out
+    assert "config_refused" in logged
+    assert "10.0.0.8" in logged
+
+
+@pytest.mark.parametrize("query", ["", "?u=", "?u=junk", "?uuid=" + MACHINE_ID])
+def test_configuration_without_a_machine_is_403(site: Site, query: str) -> None:
+    assert site.get(f"/config{query}", "10.0.0.8").status_code == 403
+    assert not site.boots.asked
+
+
+def test_configuration_bound_to_the_address_asks_for_it(make_site: Callable[..., Site]) -> None:
+    site = make_site(config_match_address=True)
+    site.get(f"/config?u={MACHINE_ID}", "10.0.0.8")
+    assert site.boots.asked == [(MACHINE_ID, "10.0.0.8", True)]
+
+
+def test_open_configuration_is_served_to_everyone(make_site: Callable[..., Site]) -> None:
+    site = make_site(config_open=True)
+    site.boots.allowed = False
+    assert site.get("/config", None).status_code == 200
+
+
+def test_unknown_configuration_is_503_in_words(site: Site) -> None:
+    site.mirror.join = None
+    answer = site.get(f"/config?u={MACHINE_ID}", "10.0.0.8")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "Omni" in answer.text

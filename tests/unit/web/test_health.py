@@ -1,0 +1,54 @@
+"""The probes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import redis
+
+from tests.unit.web.stand_ins import Site
+
+
+def test_process_is_alive_without_redis(site: Site) -> None:
+    site.health = redis.ConnectionError("connection refused")
+    answer = site.get("/healthz", "10.0.0.7")
+    assert (answer.status_code, answer.json) == (200, {"status": "alive"})
+
+
+def test_everything_up_is_ready(site: Site) -> None:
+    answer = site.get("/readyz", "10.0.0.7")
+    assert answer.status_code == 200
+    assert answer.json["status"] == "ready"
+    assert all(check["ok"] and check["words"] for check in answer.json["checks"].values())
+
+
+@pytest.mark.parametrize(("field", "check"), [("mirror_complete", "mirror"), ("watcher_alive", "watcher")])
+def test_missing_part_is_not_ready_and_named(site: Site, field: str, check: str) -> None:
+    site.health = replace(site.health, **{field: False})
+    answer = site.get("/readyz")
+    assert answer.status_code == 503
+    assert [name for name, found in answer.json["checks"].items() if not found["ok"]] == [check]
+    assert answer.json["checks"][check]["words"]
+
+
+def test_omni_away_is_told_but_boots_go_on(site: Site) -> None:
+    site.health = replace(site.health, omni_connected=False, problem="cannot reach Omni at http://omni")
+    answer = site.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json["checks"]["omni"]["words"] == "cannot reach Omni at http://omni"
+    assert not answer.json["checks"]["omni"]["ok"]
+
+
+def test_no_gateway_is_told(site: Site) -> None:
+    site.health = replace(site.health, gateways=0)
+    answer = site.get("/readyz")
+    assert answer.status_code == 200
+    assert not answer.json["checks"]["gateways"]["ok"]
+
+
+def test_redis_down_is_not_ready(site: Site) -> None:
+    site.health = redis.ConnectionError("connection refused")
+    answer = site.get("/readyz")
+    assert answer.status_code == 503
+    assert not answer.json["checks"]["redis"]["ok"]
