@@ -1,0 +1,86 @@
+"""The stand-in Omni as a whole: state, rights, admin and gRPC server.
+
+omni = StandInOmni("bare-metal")
+port = await omni.serve("127.0.0.1", 0)
+omni.accept(machine_id)
+await omni.stop()          # the state is kept: serve(host, port) is Omni restarted
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import grpc.aio
+
+from app.omni.kinds import EPHEMERAL, Kind
+from app.omni.resource import Draft, blank
+from lab.omni.access import PROVIDER_LABEL, Access
+from lab.omni.admin import Admin
+from lab.omni.service import StateService
+from lab.omni.store import Store
+from protos.gen.cosi import state_pb2_grpc
+
+MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
+JOIN_TOKEN = "lab-join-token"  # noqa: S105 - it opens nothing
+JOIN_URL = f"grpc://127.0.0.1:8090?jointoken={JOIN_TOKEN}"
+KERNEL_ARGS = (
+    f"siderolink.api={JOIN_URL}",
+    "talos.events.sink=[fdae:41e4:649b:9303::1]:8091",
+    "talos.logging.kernel=tcp://[fdae:41e4:649b:9303::1]:8092",
+)
+JOIN_CONFIG = f"""apiVersion: v1alpha1
+kind: SideroLinkConfig
+apiUrl: {JOIN_URL}
+---
+apiVersion: v1alpha1
+kind: EventSinkConfig
+endpoint: '[fdae:41e4:649b:9303::1]:8091'
+---
+apiVersion: v1alpha1
+kind: KmsgLogConfig
+name: omni-kmsg
+url: tcp://[fdae:41e4:649b:9303::1]:8092
+"""
+
+
+class StandInOmni(Admin):
+    """An Omni with one provider registered. `calls` counts what the provider asked, by `Get InfraMachines`."""
+
+    def __init__(self, provider_id: str) -> None:
+        store = Store()
+        super().__init__(provider_id, store)
+        self.calls: Counter[str] = Counter()
+        self._service = StateService(store, Access(provider_id), self.calls)
+        self._server: grpc.aio.Server | None = None
+        self._create_join_config()
+
+    async def serve(self, host: str, port: int) -> int:
+        """Answer the provider at this address; port 0 takes a free one. The answer is the port."""
+        # Without this a second server could listen at the same port and take half of the calls.
+        options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES))
+        server = grpc.aio.server(options=options)
+        state_pb2_grpc.add_StateServicer_to_server(self._service, server)
+        bound = server.add_insecure_port(f"{host}:{port}")
+        await server.start()
+        self._server = server
+        return bound
+
+    async def stop(self) -> None:
+        """Break off all calls and answer no more. What is not persistent is lost."""
+        self._collector.stop()
+        if self._server is not None:
+            await self._server.stop(grace=None)
+            self._server = None
+        self._store.drop(EPHEMERAL)
+
+    def fail_watches(self, words: str) -> None:
+        """Report an error in every open watch, after which it says nothing more."""
+        self._service.fail_watches(words)
+
+    def _create_join_config(self) -> None:
+        draft = Draft(blank(Kind.PROVIDER_JOIN_CONFIG, self.provider_id, self.provider_id))
+        draft.spec.join_token = JOIN_TOKEN
+        draft.spec.config.kernel_args.extend(KERNEL_ARGS)
+        draft.spec.config.config = JOIN_CONFIG
+        draft.labels[PROVIDER_LABEL] = self.provider_id
+        self._create(draft)
