@@ -43,7 +43,7 @@ CHANNEL_OPTIONS: Final = (
 )
 
 _ReplyT = TypeVar("_ReplyT")
-_Call = Callable[[GatewayStub], grpc.UnaryUnaryMultiCallable[Any, _ReplyT]]
+_Call = Callable[[GatewayStub], Callable[..., _ReplyT]]
 
 
 class GatewayClient:
