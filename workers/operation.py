@@ -36,7 +36,7 @@ from app.state.history import HistoryEntry
 from workers.errors import OperationError, OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
 from workers.services import Services, current
-from workers.turn import NotDue, Procedure, Turn, begin
+from workers.turn import NotDue, PowerUnreadable, Procedure, Turn, begin
 
 log = structlog.get_logger()
 
@@ -123,6 +123,8 @@ def _attempt(
         return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
     except OmniUnavailable as reason:
         return entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
+    except PowerUnreadable as unreadable:
+        return _failed(services, entry, unreadable.operation, machine_id, unreadable.error)
     except (OperationError, OmniError) as error:
         return _failed(services, entry, operation, machine_id, error)
     except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see

@@ -27,6 +27,15 @@ class NotDue(Exception):
     """The operation is not due, or must wait; the text says why."""
 
 
+class PowerUnreadable(Exception):
+    """An operation is due by what is known, but its BMC does not say the power state, without which nothing is done."""
+
+    def __init__(self, operation: Operation, error: BmcError) -> None:
+        super().__init__(str(error))
+        self.operation = operation
+        self.error = error
+
+
 def decide_options(settings: Settings) -> DecideOptions:
     """The options that decisions depend on."""
     return DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
@@ -92,7 +101,7 @@ class Turn:
 
 @contextmanager
 def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guard) -> Iterator[Turn]:
-    """Confirm, decide, and hand out the turn. Raises NotDue, BmcError, OmniError, LeaseLost, DecideAnew."""
+    """Confirm, decide, and hand out the turn. Raises NotDue, PowerUnreadable, OmniError, LeaseLost, DecideAnew."""
     if reason := services.mirror.settling():
         raise NotDue(reason)
     confirm(services, machine_id, procedure.confirms)
@@ -138,9 +147,10 @@ def _read_power(services: Services, procedure: Procedure, machine: Machine) -> t
         if procedure.reads_power == "must":
             if session:
                 session.close()
-            if decide(machine, decide_options(services.settings)).find(procedure.name) is None:
+            due = decide(machine, decide_options(services.settings)).find(procedure.name)
+            if due is None:
                 raise NotDue(f"the power state cannot be read: {error}") from None
-            raise
+            raise PowerUnreadable(due, error) from None
         log.info("power_not_read", error=str(error))
         return replace(machine, facts=replace(machine.facts, powered_on=None)), session
     services.power_notes.observed({machine.id: state})

@@ -1,0 +1,160 @@
+"""The one way to act: the lease, the copies of a task, and what is left behind."""
+
+from __future__ import annotations
+
+import pytest
+from celery.exceptions import Ignore
+
+from app.machine.model import OperationName
+from app.omni.kinds import Kind
+from tests.unit.workers.conftest import MACHINE, Bottle
+from workers.errors import OperationFailed
+from workers.keeper import DecideAnew, Guard, LeaseLost
+from workers.operation import AlreadyRunning, perform, run
+from workers.turn import Procedure, Turn
+
+
+def procedure(act: object) -> Procedure:
+    """A wipe that does something else."""
+    return Procedure(OperationName.WIPE, act)  # type: ignore[arg-type]  # any callable will do
+
+
+def due(bottle: Bottle) -> None:
+    """A machine whose wipe is due."""
+    bottle.accepted()
+    bottle.agent()
+
+
+def test_machine_with_a_lease_is_left_alone(bottle: Bottle) -> None:
+    due(bottle)
+    bottle.services.leases.take(MACHINE, "power_off", "other-task")
+    words = run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "this-task")
+    assert words.startswith("skipped: power_off has run since")
+
+
+def test_copy_of_the_running_task_does_not_touch_its_state(bottle: Bottle) -> None:
+    due(bottle)
+    bottle.services.leases.take(MACHINE, "wipe", "t1")
+    with pytest.raises(AlreadyRunning):
+        run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t1")
+
+    class Task:
+        class request:  # noqa: N801  # as Celery names it
+            id = "t1"
+
+    with pytest.raises(Ignore):
+        perform(Task, procedure(lambda _: "done"), MACHINE, "x")
+
+
+def test_task_takes_its_queued_mark_off_when_it_begins(bottle: Bottle) -> None:
+    due(bottle)
+    assert bottle.services.leases.mark_queued(MACHINE, "wipe")
+    assert not bottle.services.leases.mark_queued(MACHINE, "wipe")
+    run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t1")
+    assert bottle.services.leases.mark_queued(MACHINE, "wipe")
+
+
+def test_lease_that_vanished_is_taken_again_and_all_is_decided_anew(bottle: Bottle) -> None:
+    due(bottle)
+    seen: list[int] = []
+
+    def act(turn: Turn) -> str:
+        seen.append(turn.guard.lease.fence)
+        if len(seen) == 1:
+            bottle.services.redis.delete(f"om:lease:{MACHINE}", f"om:fence:{MACHINE}")
+            turn.guard.renew()
+        turn.guard.check()
+        return "done"
+
+    assert run(bottle.services, procedure(act), MACHINE, "x", "t1") == "done"
+    assert len(seen) == 2
+
+
+def test_lease_that_another_took_stops_the_task_before_its_next_act(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(turn: Turn) -> str:
+        bottle.services.redis.delete(f"om:lease:{MACHINE}")
+        bottle.services.leases.take(MACHINE, "wipe", "t2")
+        turn.guard.check()
+        return "must not get here"
+
+    assert run(bottle.services, procedure(act), MACHINE, "x", "t1").startswith("skipped: a later operation")
+    held = bottle.services.leases.current(MACHINE)
+    assert held is not None and held.task_id == "t2"
+
+
+def test_guard_that_could_not_renew_for_30_s_refuses(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease, _ = bottle.services.leases.take(MACHINE, "wipe", "t1")
+    assert lease is not None
+    guard = Guard(bottle.services.leases, lease)
+    guard.check()
+    monkeypatch.setattr("workers.keeper.time.monotonic", lambda: guard._renewed_s + 30.1)
+    with pytest.raises(LeaseLost):
+        guard.check()
+
+
+def test_retaken_lease_is_said_once(bottle: Bottle) -> None:
+    lease, _ = bottle.services.leases.take(MACHINE, "wipe", "t1")
+    assert lease is not None
+    guard = Guard(bottle.services.leases, lease)
+    bottle.services.redis.flushall()
+    guard.renew()
+    with pytest.raises(DecideAnew):
+        guard.check()
+    guard.check()
+
+
+def test_fencing_numbers_rise_across_an_emptied_redis(bottle: Bottle) -> None:
+    leases = bottle.services.leases
+    first, _ = leases.take(MACHINE, "wipe", "t1")
+    bottle.services.redis.flushall()
+    second, _ = leases.take(MACHINE, "wipe", "t2")
+    assert first is not None and second is not None and second.fence >= first.fence
+    leases.give_back(second)
+    third, _ = leases.take(MACHINE, "wipe", "t3")
+    assert third is not None and third.fence > second.fence
+
+
+def test_unforeseen_fault_is_a_failed_attempt_that_a_person_can_see(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(_: Turn) -> str:
+        raise ZeroDivisionError("a bug")
+
+    with pytest.raises(OperationFailed, match="ZeroDivisionError: a bug"):
+        run(bottle.services, procedure(act), MACHINE, "x", "t1")
+    assert bottle.attempts()["wipe"].count == 1
+    assert bottle.services.leases.current(MACHINE) is None
+
+
+def test_ended_operation_wakes_the_watcher_after_the_lease_is_given_back(bottle: Bottle) -> None:
+    due(bottle)
+    bottle.services.alarms.take(100)
+    run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t1")
+    assert MACHINE in bottle.services.alarms.take(100)
+
+
+def test_success_forgets_the_failed_attempts(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(_: Turn) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(OperationFailed):
+        run(bottle.services, procedure(act), MACHINE, "x", "t1")
+    run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t2")
+    assert bottle.attempts() == {}
+    assert [e.outcome for e in bottle.services.history.read(MACHINE)] == ["done", "failed"]
+
+
+def test_record_written_by_a_task_stands_in_the_mirror_before_the_lease_is_given_back(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(turn: Turn) -> str:
+        turn.store(Kind.WIPE_STATUS, lambda spec: setattr(spec, "initial_wipe_done", True))
+        assert bottle.services.leases.current(MACHINE) is not None
+        assert bottle.services.mirror.load(MACHINE).wipe_status is not None
+        return "done"
+
+    assert run(bottle.services, procedure(act), MACHINE, "x", "t1") == "done"

@@ -1,0 +1,187 @@
+"""Power: what is sent to the BMC, what is recorded before, and when nothing may be sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.agents.errors import GatewayUnreachable
+from app.machine.model import PowerState
+from app.omni.kinds import Kind
+from tests.unit.workers.conftest import MACHINE, Bottle
+from workers import power
+from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachable
+from workers.power import power_off_task, power_on_task
+from workers.pxe_arm import pxe_arm
+from workers.reboot import reboot_task
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(power, "REACHED_WITHIN_S", 0.1)
+
+
+def run(task: object, **kwargs: str) -> tuple[str, str]:
+    """State and words of the task, run eagerly."""
+    result = task.apply(kwargs={"machine_id": MACHINE, **kwargs})  # type: ignore[attr-defined]  # a Celery task
+    return result.state, str(result.result)
+
+
+def in_cluster(bottle: Bottle, installed: bool = False) -> None:
+    """A machine that was wiped and put into a cluster."""
+    bottle.accepted(cluster_talos_version="1.13.7", install_event_id=int(installed))
+    bottle.wiped()
+
+
+def test_allocated_machine_that_is_off_is_armed_and_powered_on(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.bmc.on = False
+    assert run(power_on_task)[0] == "SUCCESS"
+    assert bottle.bmc.commands == ["pxe:uefi", "on"]
+    spec = bottle.spec(Kind.POWER_OPERATION)
+    assert spec.last_power_operation == PowerState.ON and spec.HasField("last_power_on_timestamp")
+    assert bottle.facts().powered_on is True
+    assert bottle.bmc.log[-1] == "close"
+
+
+def test_installed_machine_is_powered_on_to_its_disk_without_arming(bottle: Bottle) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.bmc.on = False
+    run(power_on_task)
+    assert bottle.bmc.commands == ["on"]
+
+
+def test_machine_that_is_on_is_not_powered_on_again(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    assert run(power_on_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == []
+
+
+def test_power_on_fulfils_a_requested_reboot(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+    bottle.bmc.on = False
+    run(power_on_task)
+    spec = bottle.spec(Kind.REBOOT_STATUS)
+    assert spec.last_reboot_id == "r1" and not spec.HasField("last_reboot_timestamp")
+
+
+def test_command_that_the_bmc_did_not_execute_puts_the_record_back(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.bmc.on = False
+    bottle.bmc.fails["on"] = BmcRefused("no", executed=False)
+    assert run(power_on_task)[0] == "FAILURE"
+    spec = bottle.spec(Kind.POWER_OPERATION)
+    assert spec.last_power_operation == PowerState.UNKNOWN and not spec.HasField("last_power_on_timestamp")
+
+
+def test_command_of_unknown_fate_leaves_the_record(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.bmc.on = False
+    bottle.bmc.fails["on"] = BmcUnreachable("timeout")
+    run(power_on_task)
+    assert bottle.spec(Kind.POWER_OPERATION).HasField("last_power_on_timestamp")
+
+
+def test_bmc_that_says_yes_and_does_nothing_is_a_failure(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.bmc.on, bottle.bmc.deaf = False, True
+    state, words = run(power_on_task)
+    assert state == "FAILURE" and "instead of ON" in words
+
+
+def test_refused_login_is_parked_at_once(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.services.power_notes.observed({MACHINE: PowerState.OFF})
+    bottle.bmc.fails["status"] = BmcAuthenticationFailed("401")
+    assert run(power_on_task)[0] == "FAILURE"
+    attempt = bottle.attempts()["power_on"]
+    assert attempt.parked and attempt.next_ms == 0
+
+
+def test_idle_machine_is_powered_off_and_recorded(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    assert run(power_off_task) == ("SUCCESS", "powered off")
+    assert bottle.bmc.commands == ["off"]
+    assert bottle.spec(Kind.POWER_OPERATION).last_power_operation == PowerState.OFF
+    assert bottle.facts().agent_accessible is False
+
+
+def test_machine_allocated_at_the_last_moment_is_not_powered_off(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    bottle.omni.give(Kind.INFRA_MACHINE, MACHINE, cluster_talos_version="1.13.7")
+    assert run(power_off_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == []
+
+
+@pytest.mark.parametrize("running", [True, GatewayUnreachable("no answer")])
+def test_machine_that_a_gateway_may_be_wiping_is_left_on(bottle: Bottle, running: object) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    bottle.gateway.running = running
+    assert "wiped" in run(power_off_task)[1]
+    assert bottle.bmc.commands == []
+
+
+def test_power_off_within_the_cooldown_is_skipped(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    now = bottle.services.mirror.load(MACHINE).now
+    bottle.omni.update(
+        Kind.POWER_OPERATION, MACHINE, lambda d: d.spec.last_power_on_timestamp.FromDatetime(now), create=True
+    )
+    assert run(power_off_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == []
+
+
+def test_machine_in_the_wrong_mode_is_armed_and_rebooted_once(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.no_agent()
+    assert run(reboot_task)[0] == "SUCCESS"
+    assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
+    assert bottle.spec(Kind.REBOOT_STATUS).HasField("last_reboot_timestamp")
+    assert run(reboot_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
+
+
+def test_reboot_is_recorded_before_it_is_sent(bottle: Bottle) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+    bottle.bmc.fails["reboot"] = BmcUnreachable("timeout")
+    run(reboot_task)
+    assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == "r1"
+    bottle.bmc.fails.clear()
+    run(reboot_task)
+    assert bottle.bmc.commands == ["reboot"]
+
+
+def test_reboots_that_change_nothing_are_parked(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.no_agent()
+    for _ in range(5):
+        run(reboot_task, operation_id="x")
+        bottle.services.mirror.remove(bottle.omni.stored.pop((Kind.REBOOT_STATUS, MACHINE)))  # the cooldown is over
+    assert not bottle.attempts()["reboot"].parked
+    state, words = run(reboot_task, operation_id="x")
+    assert state == "FAILURE" and "did not bring the machine" in words
+    assert bottle.attempts()["reboot"].parked
+    assert bottle.bmc.commands.count("reboot") == 5
+
+
+def test_machine_known_to_be_off_is_never_rebooted(bottle: Bottle) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+    bottle.bmc.on = False
+    assert run(reboot_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == []
+
+
+def test_pxe_is_armed_by_hand_only_for_a_machine_that_boots_from_the_network(bottle: Bottle) -> None:
+    bottle.accepted()
+    assert run(pxe_arm)[0] == "SUCCESS"
+    assert bottle.bmc.commands == ["pxe:uefi"]
+    bottle.wiped()
+    bottle.give(Kind.INFRA_MACHINE, cluster_talos_version="1.13.7", install_event_id=1)
+    assert run(pxe_arm)[1].startswith("skipped")
+    assert bottle.bmc.commands == ["pxe:uefi"]
