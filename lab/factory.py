@@ -39,7 +39,8 @@ class Schematic:
             SchematicError: it is no YAML, or not of this shape.
         """
         try:
-            document = yaml.safe_load(text) or {}
+            document = yaml.safe_load(text)
+            document = {} if document is None else document
             customization = document.get("customization") or {}
             extensions = (customization.get("systemExtensions") or {}).get("officialExtensions") or ()
             return cls(_texts(customization.get("extraKernelArgs") or ()), _texts(extensions), text)

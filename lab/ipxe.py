@@ -126,7 +126,7 @@ class Interpreter:
             case "chain":
                 return await self._chain(arguments, replace="--replace" in rest)
             case "kernel":
-                self._kernel = (_first(name, arguments), tuple(arguments[1:]), await self._image(name, arguments))
+                self._kernel = (_first(name, arguments), tuple(" ".join(arguments[1:]).split()), await self._image(name, arguments))
             case "initrd":
                 self._initrds.append(await self._image(name, arguments))
             case "imgfree":

@@ -71,8 +71,9 @@ def parse(argv: Sequence[str]) -> LabOptions:
         parse_duration(given.min_reboot_interval)
     except ValueError as error:
         parser.error(f"--min-reboot-interval: {error}")
-    if given.machines < 1:
-        parser.error("--machines: at least 1")
+    for option, least in (("machines", 1), ("wipe_seconds", 0), ("boot_seconds", 0), ("fail_wipes", 0)):
+        if getattr(given, option) < least:
+            parser.error(f"--{option.replace('_', '-')}: at least {least}")
     rack = RackOptions(
         machines=given.machines,
         wipe_s=given.wipe_seconds,

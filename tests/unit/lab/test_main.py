@@ -1,0 +1,56 @@
+import os
+
+import pytest
+
+from lab import main as lab_main
+from lab.product import child_environment
+
+
+@pytest.fixture(autouse=True)
+def _no_ports(monkeypatch):
+    monkeypatch.setattr(lab_main, "usual_or_free", lambda usual: usual)
+
+
+def test_options_have_the_values_of_a_short_life():
+    options = lab_main.parse([])
+
+    assert (options.rack.machines, options.rack.wipe_s, options.rack.boot_s) == (6, 2.0, 1.0)
+    assert options.cooldown_s == 5
+    assert "--power-poll-interval=2s" in options.passed_on
+    assert not options.once
+
+
+def test_unknown_options_go_to_the_provider():
+    options = lab_main.parse(["--machines", "3", "--wipe-with-zeroes", "--operation-attempts=2", "--once"])
+
+    assert options.rack.machines == 3
+    assert options.once
+    assert options.passed_on[-2:] == ("--wipe-with-zeroes", "--operation-attempts=2")
+
+
+def test_option_of_the_provider_beats_the_labs_default():
+    options = lab_main.parse(["--power-poll-interval=10s", "--gateway-listen", "127.0.0.1:7"])
+
+    assert options.passed_on == ("--power-poll-interval=10s", "--gateway-listen", "127.0.0.1:7")
+
+
+@pytest.mark.parametrize(
+    "argv", [["--machines", "0"], ["--machines", "x"], ["--min-reboot-interval", "soon"], ["--wipe-seconds=-1"]]
+)
+def test_wrong_values_end_with_status_2_and_start_nothing(argv, capsys):
+    assert lab_main.run(argv) == 2
+    assert argv[0].partition("=")[0] in capsys.readouterr().err
+
+
+def test_provider_gets_no_option_from_the_environment():
+    environ = {
+        "OMNI_ENDPOINT": "https://real",
+        "OMNI_METAL_REDIS_URL": "redis://real",
+        "HOME": "/h",
+        "PYTHONPATH": "/x",
+    }
+
+    child = child_environment(environ)
+
+    assert set(child) == {"HOME", "PYTHONPATH"}
+    assert child["PYTHONPATH"].split(os.pathsep)[-1] == "/x"
