@@ -1,0 +1,110 @@
+"""The mirror: the newer copy wins, secrets are sealed, an emptied Redis is no empty rack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import fakeredis
+import pytest
+
+from app.omni.kinds import Kind
+from app.state.boots import Boots
+from app.state.mirror import Mirror, machine_key
+from app.state.power import PowerNotes
+from app.state.secrets import SealBroken, Sealer
+from app.state.wake import Alarms
+from app.machine.model import PowerState
+from tests.unit.omni_in_memory import InMemoryOmni
+
+MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
+
+
+@pytest.fixture
+def client() -> Iterator[fakeredis.FakeRedis]:
+    yield fakeredis.FakeRedis()
+
+
+@pytest.fixture
+def mirror(client: fakeredis.FakeRedis) -> Mirror:
+    return Mirror(client, Sealer(b"k" * 32))
+
+
+def test_older_copy_does_not_replace_a_newer_one(mirror: Mirror) -> None:
+    omni = InMemoryOmni()
+    old = omni.give(Kind.INFRA_MACHINE, MACHINE, wipe_id="w1")
+    new = omni.give(Kind.INFRA_MACHINE, MACHINE, wipe_id="w2")
+    assert mirror.put(new) and not mirror.put(old)
+    infra_machine = mirror.load(MACHINE).infra_machine
+    assert infra_machine is not None and infra_machine.wipe_id == "w2"
+
+
+def test_late_news_of_a_destroyed_resource_is_ignored_but_a_new_one_is_taken(mirror: Mirror) -> None:
+    omni = InMemoryOmni()
+    first = omni.give(Kind.WIPE_STATUS, MACHINE)
+    mirror.put(first)
+    mirror.remove(first)
+    assert not mirror.put(first) and mirror.load(MACHINE).wipe_status is None
+    omni.remove(Kind.WIPE_STATUS, MACHINE)
+    assert mirror.put(omni.give(Kind.WIPE_STATUS, MACHINE)) and mirror.load(MACHINE).wipe_status is not None
+
+
+def test_list_of_omni_decides_what_there_is(mirror: Mirror) -> None:
+    omni = InMemoryOmni()
+    other = MACHINE.replace("4c", "5c")
+    mirror.put(omni.give(Kind.INFRA_MACHINE, MACHINE))
+    assert mirror.replace(Kind.INFRA_MACHINE, [omni.give(Kind.INFRA_MACHINE, other)]) == {MACHINE, other}
+    assert mirror.machine_ids() == [other]
+
+
+def test_bmc_login_is_sealed_and_useless_with_another_key(mirror: Mirror, client: fakeredis.FakeRedis) -> None:
+    omni = InMemoryOmni()
+    mirror.put(
+        omni.update(Kind.BMC_CONFIGURATION, MACHINE, lambda d: setattr(d.spec.ipmi, "password", "s3cret"), create=True)
+    )
+    configuration = mirror.load(MACHINE).bmc_configuration
+    assert configuration is not None and configuration.ipmi is not None and configuration.ipmi.password == "s3cret"
+    assert b"s3cret" not in b"".join(client.hgetall(machine_key(MACHINE)).values())
+    assert Mirror(client, Sealer(b"x" * 32)).load(MACHINE).bmc_configuration is None
+
+
+def test_box_of_another_machine_does_not_open() -> None:
+    sealer = Sealer(b"k" * 32)
+    with pytest.raises(SealBroken):
+        sealer.open(sealer.seal(b"x", "a"), "b")
+
+
+def test_emptied_redis_is_noticed_amid_a_rebuild(mirror: Mirror, client: fakeredis.FakeRedis) -> None:
+    build = mirror.begin_build()
+    assert mirror.being_built(build) and not mirror.complete()
+    client.flushall()
+    assert not mirror.being_built(build)
+
+
+def test_power_that_changes_wakes_the_watcher_and_one_that_stays_does_not(client: fakeredis.FakeRedis) -> None:
+    notes, alarms = PowerNotes(client), Alarms(client)
+    notes.observed({MACHINE: PowerState.ON})
+    assert alarms.take(10) == [MACHINE]
+    notes.observed({MACHINE: PowerState.ON})
+    assert alarms.take(10) == []
+    notes.observed({MACHINE: PowerState.OFF})
+    assert alarms.take(10) == [MACHINE]
+
+
+def test_later_alarm_does_not_push_an_earlier_one_back(client: fakeredis.FakeRedis) -> None:
+    alarms = Alarms(client)
+    alarms.wake(MACHINE)
+    alarms.wake(MACHINE, after_s=60)
+    assert alarms.take(10) == [MACHINE] and alarms.take(10) == []
+
+
+def test_config_is_served_while_the_window_is_not_known_and_then_only_to_machines_that_booted(
+    client: fakeredis.FakeRedis,
+) -> None:
+    boots = Boots(client)
+    assert boots.config_allowed(MACHINE, "192.0.2.1", match_address=False)
+    client.set("om:boots-tracked", 1)  # long ago
+    assert not boots.config_allowed(MACHINE, "192.0.2.1", match_address=False)
+    boots.note(MACHINE, "192.0.2.1")
+    assert boots.config_allowed(MACHINE, "192.0.2.2", match_address=False)
+    assert not boots.config_allowed(MACHINE, "192.0.2.2", match_address=True)
+    assert boots.config_allowed(MACHINE, "192.0.2.1", match_address=True)
