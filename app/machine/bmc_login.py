@@ -1,0 +1,70 @@
+"""Is the BMC login to be set up, and from whom: a user's login wins and needs no agent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from app.machine.facts import Standing
+from app.machine.model import BmcConfig, BmcConfiguration, Ipmi, Operation, OperationName
+from app.machine.sentences import Weighed, because, due
+
+IPMI_PORT = 623
+
+
+def user_login(config: BmcConfig | None) -> BmcConfiguration | None:
+    """The login that a user's BMCConfig stands for; None where it gives none."""
+    if config is None or (config.ipmi is None and config.api_address is None):
+        return None
+    ipmi = config.ipmi
+    if ipmi is not None and ipmi.port == 0:
+        ipmi = Ipmi(ipmi.address, IPMI_PORT, ipmi.username, ipmi.password)
+    return BmcConfiguration(ipmi=ipmi, api_address=config.api_address, manually_configured=True)
+
+
+def weigh(standing: Standing) -> Weighed:
+    """configure_bmc."""
+    machine = standing.machine
+    wanted = user_login(machine.bmc_config)
+    if wanted is not None:
+        return _from_user(wanted, machine.bmc_configuration)
+    return _from_agent(standing, machine.bmc_configuration)
+
+
+def _from_user(wanted: BmcConfiguration, current: BmcConfiguration | None) -> Weighed:
+    if current is not None and _content(current) == _content(wanted):
+        return because("The BMC login is the one that a user gave.")
+    reason = (
+        "A user gave a BMC login that is not in use yet."
+        if current is None
+        else "The BMC login that a user gave differs from the one in use."
+    )
+    return due(Operation(OperationName.CONFIGURE_BMC, reason, cause=("user", _digest(wanted)), source="user"))
+
+
+def _from_agent(standing: Standing, current: BmcConfiguration | None) -> Weighed:
+    complete = current is not None and (current.ipmi is not None or current.api_address is not None)
+    if current is not None and complete and not current.manually_configured:
+        return because("The BMC login was set up through the agent.")
+    lacking = (
+        "The user's BMC login was taken away, so the agent is to give a new one"
+        if complete
+        else "There is no BMC login yet, so the agent is to give one"
+    )
+    if standing.agent_accessible is None:
+        return because(f"{lacking}; it is not known yet whether the agent is accessible.")
+    if not standing.agent_accessible:
+        kept = "; the old login stays until then" if complete else ""
+        return because(f"{lacking}, but it is not accessible{kept}.")
+    return due(Operation(OperationName.CONFIGURE_BMC, f"{lacking}.", cause=("agent",), source="agent"))
+
+
+def _content(login: BmcConfiguration) -> tuple[Ipmi | None, str | None, bool]:
+    return login.ipmi, login.api_address, login.manually_configured
+
+
+def _digest(login: BmcConfiguration) -> str:
+    """Tells one login from another without showing it."""
+    ipmi = login.ipmi
+    values = [ipmi and [ipmi.address, ipmi.port, ipmi.username, ipmi.password], login.api_address]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
