@@ -14,6 +14,7 @@ from lab.story import Told
 
 ASK_TIMEOUT_S: Final = 5.0  # the API answers in milliseconds, if it answers
 MACHINES_NAMED: Final = 10
+LINE_CHARS: Final = 400  # a line of the log with a traceback in it fills a terminal
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ async def tell_failure(account: Account, rack: Rack, product: Product, out: Text
         print(account.error, file=out)
     print(f"the end of {product.log_path}:", file=out)
     for line in product.last_lines():
-        print(f"  {line}", file=out)
+        print(f"  {line[:LINE_CHARS]}", file=out)
     out.flush()
 
 

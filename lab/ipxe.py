@@ -126,7 +126,9 @@ class Interpreter:
             case "chain":
                 return await self._chain(arguments, replace="--replace" in rest)
             case "kernel":
-                self._kernel = (_first(name, arguments), tuple(" ".join(arguments[1:]).split()), await self._image(name, arguments))
+                command_line = " ".join(arguments[1:])
+                image = await self._image(name, arguments)
+                self._kernel = (arguments[0], tuple(command_line.split()), image)
             case "initrd":
                 self._initrds.append(await self._image(name, arguments))
             case "imgfree":
