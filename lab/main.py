@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -154,7 +154,7 @@ async def _run_in(folder: Path, options: LabOptions) -> int:
     out = sys.stderr if options.as_json else sys.stdout
     screen = choose_screen(out)
     account = Account(began=time.monotonic())
-    async with Rack(options.rack) as rack:
+    async with Rack(replace(options.rack, state_dir=folder / "bmcs")) as rack:
         product = _product(folder, options, rack)
         try:
             screen.say(f"the provider starts; its log is {product.log_path}")

@@ -12,6 +12,8 @@ from lab.machine import VirtualMachine
 def write_state_files(folder: Path, machines: Sequence[VirtualMachine]) -> None:
     """Write one file for each machine; the two layouts that are in use take turns."""
     folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.glob("machine-*.config"):
+        left_over.unlink()
     for index, machine in enumerate(machines):
         layout = _new_layout if index % 2 == 0 else _old_layout
         text = json.dumps(layout(machine.id, machine.bmc.host, machine.bmc.port))
