@@ -188,11 +188,16 @@ class Omni:
     def remove_finalizers(self, kind: Kind, resource_id: str, *, known: Resource | None = None) -> Resource | None:
         """Take all finalizers of this provider off, also those of another program that ran under its id."""
 
-        def remove(draft: Draft) -> None:
-            draft.finalizers[:] = [f for f in draft.finalizers if not is_finalizer_of(self.provider_id, f)]
+        def ours(name: str) -> bool:
+            return is_finalizer_of(self.provider_id, name)
 
+        def remove(draft: Draft) -> None:
+            draft.finalizers[:] = [name for name in draft.finalizers if not ours(name)]
+
+        # A copy without any may be older than the finalizer.
+        begin = known if known is not None and any(map(ours, known.finalizers)) else None
         try:
-            return self.update(kind, resource_id, remove, known=known, expected_phase=None)
+            return self.update(kind, resource_id, remove, known=begin, expected_phase=None)
         except NotFound:
             return None
 
