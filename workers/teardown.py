@@ -12,6 +12,7 @@ import structlog
 from app.machine.model import OperationName
 from app.omni.errors import NotFound
 from app.omni.kinds import Kind
+from app.state.boots import Boots
 from config.celery import QUEUE_BMC
 from workers.bmc.errors import BmcError
 from workers.celery_app import app
@@ -42,6 +43,7 @@ def teardown(turn: Turn) -> str:
         if stale is not None:
             turn.services.mirror.remove(stale)
     turn.services.attempts.clear(turn.machine.id)
+    Boots(turn.services.redis).forget(turn.machine.id)
     _let_go(turn)
     return "removed" + (", rebooted into agent mode" if rebooted else "")
 

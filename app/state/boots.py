@@ -37,6 +37,7 @@ class Boots:
     """Notes boots, and tells whether a machine may have the machine configuration."""
 
     def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
         self._note = client.register_script(_NOTE_LUA)
         self._allowed = client.register_script(_ALLOWED_LUA)
 
@@ -44,6 +45,10 @@ class Boots:
         """A boot script was fetched from this address: wakes the watcher, opens the window."""
         keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id)]
         self._note(keys=keys, args=[machine_id, address or "", WINDOW_S])
+
+    def forget(self, machine_id: str) -> None:
+        """The machine was removed: a boot from before says nothing about one that comes back."""
+        self._redis.hdel(machine_key(machine_id), "f:booted")
 
     def config_allowed(self, machine_id: str, address: str | None, match_address: bool) -> bool:
         """Whether this machine booted in the last 30 minutes, or that cannot be known yet.
