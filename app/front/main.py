@@ -92,7 +92,7 @@ async def _stop(gunicorn: Child) -> None:
     """Ask gunicorn to end; connections go on meanwhile."""
     gunicorn.terminate()
     deadline_s = time.monotonic() + STOP_LIMIT_S
-    while gunicorn.runs and time.monotonic() < deadline_s:
+    while gunicorn.runs and time.monotonic() < deadline_s:  # noqa: ASYNC110 - a process sets no event
         await asyncio.sleep(STOP_POLL_S)
     gunicorn.kill()
 
