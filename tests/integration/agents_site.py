@@ -145,7 +145,7 @@ class Site:
     def greeted(self, machine):
         return int(self.sync_redis.hget(f"om:agent:{machine.id}", "hello_ms") or 0) > 0
 
-    async def wipe(self, machine, wipe_id="w1", version="", fence=1, timeout_s=10.0, client=None):
+    async def wipe(self, machine, wipe_id="w1", *, version="", fence=1, timeout_s=10.0, client=None):
         ticket = WipeTicket(wipe_id, 1, "token", version)
         return await asyncio.to_thread(
             (client or self.client).wipe, machine.id, ticket, zeroes=False, timeout_s=timeout_s, fence=fence

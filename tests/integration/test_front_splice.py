@@ -230,5 +230,5 @@ def test_many_short_connections_at_once_are_all_answered():
 
 async def settled(front):
     """Wait until no connection is left."""
-    while front.splicer.connections:
+    while front.splicer.connections:  # noqa: ASYNC110 - it sets no event
         await asyncio.sleep(0.02)
