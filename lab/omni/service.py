@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
@@ -114,8 +115,9 @@ class StateService(state_pb2_grpc.StateServicer):
             await _refuse(context, refused)
         self._watches.add(watching)
         try:
-            async for response in watching.responses():
-                yield response
+            async with aclosing(watching.responses()) as responses:
+                async for response in responses:
+                    yield response
         finally:
             self._watches.discard(watching)
 

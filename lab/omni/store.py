@@ -20,7 +20,7 @@ TEARING_DOWN = "tearingDown"
 _VERSION = re.compile(r"undefined|\d+")
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, with the status that goes with it
+class Refused(Exception):
     """What Omni answers instead of doing it."""
 
     def __init__(self, code: grpc.StatusCode, words: str) -> None:

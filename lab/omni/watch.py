@@ -7,7 +7,7 @@ come since, so that a thousand changes at once cost a few messages.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import grpc
 
@@ -35,7 +35,7 @@ class Watching:
         self._append(state_pb2.Event(event_type=state_pb2.ERRORED, error=words))
         self._failed = True
 
-    async def responses(self) -> AsyncIterator[state_pb2.WatchResponse]:
+    async def responses(self) -> AsyncGenerator[state_pb2.WatchResponse]:
         """The messages to send, without end. The first is empty: the watch is established."""
         stop = self._begin()
         try:

@@ -375,6 +375,17 @@ def test_watch_that_never_tells_the_end_of_the_bootstrap_is_given_up(omni):
         next(watch)
 
 
+def test_stand_in_forgets_a_watch_that_has_ended(server, omni):
+    place = server.do(lambda o: o._place(Kind.WIPE_STATUS))
+    with omni.watch(Kind.WIPE_STATUS) as watch:
+        next(watch)
+        assert server.do(lambda o: len(o._store._observers[place])) == 1
+    deadline = time.monotonic() + 5
+    while server.do(lambda o: len(o._store._observers[place])):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 # The connection
 
 
@@ -437,3 +448,16 @@ def test_fifty_greenlets_and_a_watch_share_one_client(server):
         check=False,
     )
     assert child.stdout.strip() == "51", child.stderr
+
+
+def test_second_stand_in_at_a_port_in_use_fails(server):
+    second = OmniThread("bm")
+    second._port = int(server.endpoint.rpartition(":")[2])
+    second._thread.start()
+    try:
+        with pytest.raises(RuntimeError, match="bind"):
+            second.start()
+    finally:
+        second._loop.call_soon_threadsafe(second._loop.stop)
+        second._thread.join()
+        second._loop.close()
