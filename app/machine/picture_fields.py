@@ -28,8 +28,11 @@ _LONGEST_SHOWN = 60
 
 def fail(where: str, expected: str, value: Any) -> PictureInvalid:
     """The error of a value that is not what is expected."""
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "..."
+    if isinstance(value, dict | list):
+        shown = "an object" if isinstance(value, dict) else "a list"
+    else:
+        shown = json.dumps(value)
+        shown = shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "..."
     return PictureInvalid(f"{where}: {expected} is expected, not {shown}")
 
 
@@ -51,6 +54,13 @@ def text(value: Any, where: str) -> str:
     """A text."""
     if type(value) is not str:
         raise fail(where, "a text", value)
+    return value
+
+
+def secret(value: Any, where: str) -> str:
+    """A text that is never shown, nor is what stands in its place."""
+    if type(value) is not str:
+        raise PictureInvalid(f"{where}: a text is expected")
     return value
 
 

@@ -18,6 +18,7 @@ from app.machine.picture_fields import (
     labels,
     read_object,
     seconds,
+    secret,
     text,
     texts,
     timestamp,
@@ -30,7 +31,7 @@ _IPMI: Final[Mapping[str, Reader]] = {
     "address": text,
     "port": whole_number(32),
     "username": text,
-    "password": text,
+    "password": secret,
 }
 _API: Final[Mapping[str, Reader]] = {"address": text}
 
@@ -149,7 +150,7 @@ _RESOURCES: Final[Mapping[str, Reader]] = {
         "requested_reboot_id": text,
         "cordoned": flag,
         "install_event_id": whole_number(64),
-        "node_unique_token": text,
+        "node_unique_token": secret,
         "power_off_request_id": text,
     }),
     "infra_machine_status": _resource(model.InfraMachineStatus, {
@@ -158,7 +159,7 @@ _RESOURCES: Final[Mapping[str, Reader]] = {
         "last_reboot_id": text,
         "last_reboot_timestamp": timestamp_or_null,
         "installed": flag,
-        "wiped_node_unique_token": text,
+        "wiped_node_unique_token": secret,
         "last_power_off_id": text,
     }),
     "bmc_config": _resource(_bmc_config, {"config": _object_or_null({"ipmi": _ipmi, "api": _api})}),
@@ -172,7 +173,7 @@ _RESOURCES: Final[Mapping[str, Reader]] = {
         "last_wipe_id": text,
         "last_wipe_install_event_id": whole_number(64),
         "initial_wipe_done": flag,
-        "wiped_node_unique_token": text,
+        "wiped_node_unique_token": secret,
     }),
     "power_operation": _resource(model.PowerOperation, {
         "last_power_operation": _power_state,
