@@ -23,7 +23,7 @@ test: $(STAMP) ## unit, property and integration tests; ARGS='-k wipe'
 check: $(STAMP) ## style, types and the directions of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 
 protos: $(STAMP) ## generate protos/gen from the .proto files
 	@$(BIN)/python -m protos.generate
