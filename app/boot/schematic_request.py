@@ -65,7 +65,7 @@ class SchematicRequest:
             try:
                 text = _read(response, deadline_s)
             finally:
-                response.release_conn()
+                response.close()
         except urllib3.exceptions.HTTPError as error:
             raise FactoryUnavailable(f"the image factory at {self._url} did not answer: {_reason(error)}") from None
         return self._id(response.status, text)

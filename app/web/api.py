@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
 
-from app.machine.explain import picture_json
+from app.machine.explain import decision_json, picture_json
 from app.omni.kinds import PICTURE_KINDS
 from app.omni.resources import attribute
 from app.state.view import MachineView
@@ -26,7 +26,6 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("api", __name__, url_prefix="/api/v1/machines")
     listed = schemas.MachineSchema(many=True)
     detailed = schemas.MachineDetailSchema()
-    decided = schemas.DecisionSchema()
     remembered = schemas.HistorySchema(many=True)
 
     @routes.get("")
@@ -42,9 +41,10 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/<machine_id>/explain")
     def explain(machine_id: str) -> Response:
+        """`picture` is a line for `omni-metal explain`, `decision` is what it answers."""
         view = _view(services, machine_id)
         picture = picture_json(view.machine, services.decide_options)
-        return jsonify(picture=picture, decision={"id": view.machine.id, **decided.dump(view.decision)})
+        return jsonify(picture=picture, decision=decision_json(view.machine.id, view.decision))
 
     @routes.get("/<machine_id>/history")
     def history(machine_id: str) -> Response:

@@ -11,6 +11,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields
 
+from app.machine.explain import decision_json
 from app.machine.model import Decision, Machine
 from app.state.view import MachineView
 
@@ -49,31 +50,6 @@ def _bmc(machine: Machine) -> dict[str, Any] | None:
         if found.ipmi
         else None,
     }
-
-
-class OperationSchema(Schema):
-    """An operation that is due."""
-
-    name = fields.Function(lambda operation: operation.name.value)
-    reason = fields.String()
-    pxe = fields.Boolean(allow_none=True)
-    source = fields.String(allow_none=True)
-
-
-class DecisionSchema(Schema):
-    """What is due on a machine and why, with the names of `omni-metal explain`."""
-
-    boot_mode = fields.Function(lambda decision: decision.boot_mode.value)
-    installed = fields.Boolean()
-    requires_wipe = fields.Boolean()
-    requires_pxe = fields.Boolean()
-    requires_power_on = fields.Boolean()
-    power_off_active = fields.Boolean()
-    ready_to_use = fields.Boolean()
-    gate = fields.Function(_gate)
-    operations = fields.List(fields.Nested(OperationSchema))
-    wait_s = fields.Float(allow_none=True)
-    reasons = fields.List(fields.String())
 
 
 class AttemptSchema(Schema):
@@ -134,7 +110,7 @@ class MachineDetailSchema(MachineSchema):
 
     labels = fields.Function(lambda view: _labels(view.machine))
     bmc = fields.Function(lambda view: _bmc(view.machine))
-    decision = fields.Nested(DecisionSchema)
+    decision = fields.Function(lambda view: decision_json(view.machine.id, view.decision))
     attempts = fields.List(fields.Nested(AttemptSchema))
     lease = fields.Nested(LeaseSchema, allow_none=True)
 

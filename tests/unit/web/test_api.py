@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
+from app.machine.explain import explain_line
 from app.state.attempts import Attempt
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo
@@ -81,12 +82,12 @@ def test_one_machine_holds_decision_attempts_lease_and_bmc(site: Site) -> None:
     assert answer.json["labels"] == {"rack": "r7"}
 
 
-def test_explain_holds_the_picture_and_the_decision(site: Site) -> None:
+def test_explain_holds_a_line_for_the_command_and_its_answer(site: Site) -> None:
     answer = site.get(f"{ONE}/explain")
     assert answer.status_code == 200
     assert set(answer.json) == {"picture", "decision"}
     assert answer.json["decision"]["id"] == MACHINE_ID
-    assert answer.json["decision"]["boot_mode"] == "agent-pxe"
+    assert explain_line(json.dumps(answer.json["picture"])) == answer.json["decision"]
 
 
 def test_history_is_newest_first_with_times(site: Site) -> None:
