@@ -23,13 +23,19 @@ class Account:
 
     error: what ended it, other than a step that did not come true.
     status: the provider's exit status, if it has ended.
+    told: whether a person was told what went wrong.
     """
 
-    began: float
+    began: float = field(default_factory=time.monotonic)
     startup_s: float = 0.0
     lives: list[list[Told]] = field(default_factory=list)
     error: str = ""
     status: int | None = None
+    told: bool = False
+
+    def elapsed_s(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self.began
 
     def unfinished(self) -> Told | None:
         """The step that did not come true."""
@@ -46,7 +52,7 @@ class Account:
             "ok": not self.failed(rack),
             "machines": len(rack.machines),
             "startup_s": round(self.startup_s, 2),
-            "total_s": round(time.monotonic() - self.began, 2),
+            "total_s": round(self.elapsed_s(), 2),
             "lives": [[{"step": told.step, "took_s": round(told.took_s, 2)} for told in life] for life in self.lives],
             "missing": {"step": unfinished.step, "machines": unfinished.missing} if unfinished else None,
             "error": self.error or None,
@@ -57,8 +63,22 @@ class Account:
         }
 
 
+def tell_summary(account: Account, rack: Rack, out: TextIO) -> None:
+    """Say how it went when all went well."""
+    counts, commands = rack.counts(), rack.commands()
+    did = ", ".join(f"{count} {name}" for name, count in sorted(commands.items()))
+    lives = sum(not any(told.missing for told in life) for life in account.lives)
+    print(f"the whole life of {len(rack.machines)} machines, {lives} times, in {account.elapsed_s():.1f} s", file=out)
+    print(
+        f"wipes: {counts['wipe done']} done, {counts['wipe failed']} failed, {counts['wipe cut short']} cut short",
+        file=out,
+    )
+    print(f"asked of the BMCs: {did}", file=out)
+
+
 async def tell_failure(account: Account, rack: Rack, product: Product, out: TextIO) -> None:
     """Say what did not happen, what the provider says about those machines, and how its log ends."""
+    account.told = True
     for complaint in rack.complaints():
         print(f"must never happen: {complaint}", file=out)
     unfinished = account.unfinished()

@@ -14,14 +14,13 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from config.durations import parse_duration
-from lab.account import Account, tell_failure
+from lab.account import Account, tell_failure, tell_summary
 from lab.life import whole_life
 from lab.ports import usual_or_free
 from lab.product import Product, ProductError
@@ -34,6 +33,7 @@ GATEWAY_PORT: Final = 50044
 PAUSE_BETWEEN_LIVES_S: Final = 10.0  # to look at what is left, which should be nothing
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED: Final = 130  # as a shell says it of Ctrl-C
 
 
@@ -125,16 +125,20 @@ async def _run_until_signal(options: LabOptions) -> int:
     """Run until the end or a signal, which is the ordinary way to end a lab without --once."""
     work = asyncio.create_task(_run(options))
     loop = asyncio.get_running_loop()
-    stop_signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in stop_signals:
-        loop.add_signal_handler(number, work.cancel)
+
+    def stop() -> None:
+        # Only once: a second Ctrl-C must not break off what the first one has begun to clear away.
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        work.cancel()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
     try:
         return await work
     except asyncio.CancelledError:
         return INTERRUPTED if options.once else 0
-    finally:
-        for number in stop_signals:
-            loop.remove_signal_handler(number)
 
 
 async def _run(options: LabOptions) -> int:
@@ -152,27 +156,29 @@ async def _run(options: LabOptions) -> int:
 
 async def _run_in(folder: Path, options: LabOptions) -> int:
     out = sys.stderr if options.as_json else sys.stdout
-    screen = choose_screen(out)
-    account = Account(began=time.monotonic())
+    account = Account()
     async with Rack(replace(options.rack, state_dir=folder / "bmcs")) as rack:
         product = _product(folder, options, rack)
+        screen = choose_screen(out)
+        screen.open(Scene(rack, product.url, product.log_path))
         try:
-            screen.say(f"the provider starts; its log is {product.log_path}")
-            await product.start()
-            await product.wait_up()
-            account.startup_s = time.monotonic() - account.began
-            screen.open(Scene(rack, product.url, product.log_path))
             await _live(options, rack, product, screen, account)
         except ProductError as error:
             account.error, account.status = str(error), error.status
         finally:
             screen.close()
-            if account.failed(rack):
-                await tell_failure(account, rack, product, out)
+            await _tell(account, rack, product, out)
             await product.stop()
         if options.as_json:
             sys.stdout.write(json.dumps(account.summary(rack)) + "\n")
         return _exit_status(account, rack)
+
+
+async def _tell(account: Account, rack: Rack, product: Product, out: TextIO) -> None:
+    if account.failed(rack) and not account.told:
+        await tell_failure(account, rack, product, out)
+    elif account.lives and not account.told:
+        tell_summary(account, rack, out)
 
 
 def _product(folder: Path, options: LabOptions, rack: Rack) -> Product:
@@ -186,16 +192,23 @@ def _product(folder: Path, options: LabOptions, rack: Rack) -> Product:
 
 
 async def _live(options: LabOptions, rack: Rack, product: Product, screen: Screen, account: Account) -> None:
-    """Play one life, or life after life."""
+    """Start the provider and play one life, or life after life as long as all goes well."""
+    screen.say("the provider starts")
+    await product.start()
+    await product.wait_up()
+    account.startup_s = account.elapsed_s()
+    screen.say(f"the provider is ready after {account.startup_s:.1f} s")
     story = Story(rack, screen, product.check)
     while True:
         account.lives.append(await story.play(whole_life(rack, options.cooldown_s)))
-        screen.say("the whole life is over" if not account.failed(rack) else "the life went wrong")
         if options.once:
             return
         if account.failed(rack):
+            screen.close()
+            await tell_failure(account, rack, product, sys.stderr)
+            screen.say("all stays as it is; Ctrl-C ends the lab")
             await _stay(product)
-        screen.say(f"a new life begins in {PAUSE_BETWEEN_LIVES_S:g} s; Ctrl-C ends the lab")
+        screen.say(f"the life is over, a new one begins in {PAUSE_BETWEEN_LIVES_S:g} s; Ctrl-C ends the lab")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PAUSE_BETWEEN_LIVES_S):
                 await _stay(product)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,11 @@ from lab.machine import VirtualMachine
 from lab.rack import Rack
 from lab.story import Audience, Told
 
-REFRESH_PER_S: Final = 4
-ROWS: Final = 24  # more machines than this do not fit a terminal; the rest is counted
-LINES: Final = 14
+DRAW_S: Final = 0.25
+# Of a terminal's height a part is for the last lines, some rows are for headings, and the rest is for machines.
+PART_FOR_LINES: Final = 0.4
+HEADINGS: Final = 6
+LEAST_ROWS: Final = 2
 
 STAGE_STYLES: Final = {
     Stage.OFF: "dim",
@@ -97,12 +100,15 @@ class LiveScreen:
         self._lines: list[str] = []
         self._last: dict[str, str] = {}
         self._step = ""
-        self._live = Live(console=console, refresh_per_second=REFRESH_PER_S, get_renderable=self._render)
+        # Drawn in the rack's own loop, since nobody else may look at what is in it.
+        self._live = Live(console=console, auto_refresh=False, get_renderable=self._render)
+        self._drawing: asyncio.Task[None] | None = None
 
     def open(self, scene: Scene) -> None:
         """Show the rack."""
         self._scene = scene
         self._live.start()
+        self._drawing = asyncio.get_running_loop().create_task(self._draw())
 
     def say(self, words: str) -> None:
         """Add a line below the table, or write it where there is no table."""
@@ -129,21 +135,30 @@ class LiveScreen:
 
     def close(self) -> None:
         """Leave the last picture where it is."""
-        if self._live.is_started:
+        if self._drawing is not None:
+            self._drawing.cancel()
+            self._drawing = None
             self._live.refresh()
             self._live.stop()
+
+    async def _draw(self) -> None:
+        while True:
+            self._live.refresh()
+            await asyncio.sleep(DRAW_S)
 
     def _render(self) -> RenderableType:
         if self._scene is None:
             return Text("")
-        scene = self._scene
+        scene, height = self._scene, self._console.size.height
+        lines = max(LEAST_ROWS, int(height * PART_FOR_LINES))
+        rows = max(LEAST_ROWS, height - lines - HEADINGS)
         head = f"omni-metal lab   {time.monotonic() - self._began:.0f} s   API {scene.api_url}/api/v1/machines"
         waiting = f"waiting for: {self._step}" if self._step else ""
         return Group(
             Text(head, style="bold"),
             Text(f"log {scene.log_path}", style="dim"),
-            rack_table(scene.rack, self._last),
-            Text("\n".join(self._lines[-LINES:])),
+            rack_table(scene.rack, self._last, rows),
+            Text("\n".join(self._lines[-lines:])),
             Text(waiting, style="yellow"),
         )
 
@@ -161,15 +176,15 @@ def in_words(step: Step, told: Told) -> str:
     return f"{step.name}: {len(told.missing)} of {told.machines} machines not within {told.took_s:.0f} s"
 
 
-def rack_table(rack: Rack, last: dict[str, str]) -> Table:
-    """The machines, one a row."""
+def rack_table(rack: Rack, last: dict[str, str], rows: int) -> Table:
+    """The machines, one a row, and how many did not fit."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("machine", "power", "runs", "agent", "BMC", "in Omni", "reported", "last step"):
         table.add_column(column, no_wrap=True)
-    for machine in rack.machines[:ROWS]:
+    for machine in rack.machines[:rows]:
         table.add_row(*_row(rack, machine, last.get(machine.id, "")))
-    if len(rack.machines) > ROWS:
-        table.add_row(f"… and {len(rack.machines) - ROWS} more")
+    if len(rack.machines) > rows:
+        table.add_row(f"… and {len(rack.machines) - rows} more")
     return table
 
 

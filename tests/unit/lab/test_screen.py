@@ -6,7 +6,7 @@ from rich.console import Console
 from lab.hardware import Stage
 from lab.life import Step
 from lab.observed import Observed
-from lab.screen import ROWS, PlainScreen, choose_screen, in_words, rack_table
+from lab.screen import PlainScreen, choose_screen, in_words, rack_table
 from lab.story import Told
 
 STEP = Step("disks wiped", lambda machine, seen: "", 1, acted="the operator accepts the machines")
@@ -32,7 +32,7 @@ class Rack:
 
 def drawn(rack, last):
     console = Console(file=io.StringIO(), width=160)
-    console.print(rack_table(rack, last))
+    console.print(rack_table(rack, last, 24))
     return console.file.getvalue()
 
 
@@ -44,7 +44,7 @@ def test_table_shows_what_a_machine_does():
 
 
 def test_table_counts_what_does_not_fit():
-    assert "and 3 more" in drawn(Rack(ROWS + 3), {})
+    assert "and 3 more" in drawn(Rack(27), {})
 
 
 def test_without_a_terminal_there_are_plain_lines_with_times():
