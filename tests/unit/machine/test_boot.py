@@ -1,0 +1,167 @@
+from dataclasses import replace
+
+import pytest
+
+from app.machine.boot import (
+    AGENT_EXTENSIONS,
+    Arch,
+    BootRequest,
+    BootSettings,
+    DiskBoot,
+    DiskMethod,
+    FactoryBoot,
+    Refusal,
+    boot_for,
+)
+from app.machine.errors import ScriptRefused
+from app.machine.model import Acceptance, BootMode, Machine
+from tests.unit.machine.pictures import GOING, ID, NOW, allocated, at_rest, lost, wiping, wish
+
+SETTINGS = BootSettings("10.0.0.1")
+REQUEST = BootRequest(ID, "52-54-00-00-00-01", "x86_64")
+CONFIG = "talos.config=http://10.0.0.1:50042/config?u=${uuid}"
+AGENT = "metal.provider.address=10.0.0.1:50042"
+
+
+def answer(machine, request=REQUEST, **settings):
+    return boot_for(machine, request, replace(SETTINGS, **settings))
+
+
+def factory(machine, request=REQUEST, **settings):
+    found = answer(machine, request, **settings)
+    assert isinstance(found, FactoryBoot)
+    return found
+
+
+def test_cordoned_is_refused_in_these_words():
+    assert answer(wish(allocated(installs=1), cordoned=True)) == Refusal("machine is cordoned")
+    rejected = wish(at_rest(), cordoned=True, acceptance_status=Acceptance.REJECTED)
+    assert answer(rejected) == Refusal("machine is cordoned")
+
+
+def test_rejected_is_refused():
+    assert isinstance(answer(wish(at_rest(), acceptance_status=Acceptance.REJECTED)), Refusal)
+
+
+@pytest.mark.parametrize("method", DiskMethod)
+def test_installed_machine_boots_its_disk_by_the_chosen_method(method):
+    assert answer(allocated(installs=1), boot_from_disk_method=method) == DiskBoot(method)
+
+
+def test_lost_record_boots_the_disk():
+    assert isinstance(answer(lost()), DiskBoot)
+    assert isinstance(answer(lost(wish(at_rest(), wipe_id="w2"))), DiskBoot)
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        Machine(id=ID, now=NOW),
+        at_rest(),
+        wiping(),
+        wish(allocated(installs=1), wipe_id="w2"),
+        wish(allocated(installs=1), acceptance_status=Acceptance.PENDING),
+        wish(allocated(installs=1), meta=GOING),
+        lost(wish(at_rest(), meta=GOING)),
+        replace(allocated(installs=1), bmc_configuration=None),
+    ],
+)
+def test_agent_is_booted_wherever_talos_may_not_run(machine):
+    found = factory(machine)
+    assert found.mode is BootMode.AGENT_PXE
+    assert found.schematic.kernel_args == (CONFIG, AGENT, "console=tty0", "console=ttyS0")
+    assert found.schematic.extensions == AGENT_EXTENSIONS
+    assert found.talos_version == "v1.13.7"
+
+
+def test_agent_extensions_are_those_of_agent_mode():
+    assert len(AGENT_EXTENSIONS) == 10
+    assert "siderolabs/metal-agent" in AGENT_EXTENSIONS
+    assert all(name.startswith("siderolabs/") for name in AGENT_EXTENSIONS)
+
+
+def test_agent_gets_its_options_and_the_machines_own_arguments():
+    machine = wish(at_rest(), extra_kernel_args="  net.ifnames=0\tdebug\n ")
+    found = factory(machine, agent_test_mode=True, agent_mode_talos_version="v1.14.0")
+    assert found.schematic.kernel_args == (
+        CONFIG, AGENT, "metal.provider.test.mode=1", "console=tty0", "console=ttyS0", "net.ifnames=0", "debug",
+    )
+    assert found.talos_version == "v1.14.0"
+
+
+def test_agent_has_no_extensions_of_the_machine():
+    machine = wish(at_rest(), extensions=("siderolabs/hello-world-service",))
+    assert factory(machine).schematic.extensions == AGENT_EXTENSIONS
+
+
+def test_talos_is_booted_as_the_cluster_wants_it():
+    machine = wish(allocated(), extensions=("siderolabs/b", "siderolabs/a"), extra_kernel_args="debug")
+    found = factory(machine, agent_test_mode=True)
+    assert found.mode is BootMode.TALOS_PXE
+    assert found.talos_version == "1.13.7"
+    assert found.schematic.extensions == ("siderolabs/b", "siderolabs/a")
+    assert found.schematic.kernel_args == (CONFIG, "console=tty0", "console=ttyS0", "debug")
+
+
+@pytest.mark.parametrize(
+    ("buildarch", "arch", "console"),
+    [
+        ("arm64", Arch.ARM64, "console=ttyAMA0"),
+        ("x86_64", Arch.AMD64, "console=ttyS0"),
+        ("i386", Arch.AMD64, "console=ttyS0"),
+        ("", Arch.AMD64, "console=ttyS0"),
+        ("arm64 || shell", Arch.AMD64, "console=ttyS0"),
+    ],
+)
+def test_architecture_follows_buildarch(buildarch, arch, console):
+    found = factory(at_rest(), BootRequest(ID, arch=buildarch))
+    assert found.arch is arch
+    assert console in found.schematic.kernel_args
+
+
+def test_secure_boot_follows_the_option():
+    assert factory(at_rest()).secure_boot is False
+    assert factory(at_rest(), secure_boot_enabled=True).secure_boot is True
+
+
+@pytest.mark.parametrize(
+    ("address", "config_host", "agent_address"),
+    [
+        ("10.0.0.1", "10.0.0.1", "10.0.0.1:50099"),
+        ("metal.example.org", "metal.example.org", "http://metal.example.org:50099"),
+        ("fd00::1", "[fd00::1]", "[fd00::1]:50099"),
+    ],
+)
+def test_addresses_name_host_and_port(address, config_host, agent_address):
+    arguments = factory(at_rest(), api_advertise_address=address, api_port=50099).schematic.kernel_args
+    assert f"talos.config=http://{config_host}:50099/config?u=${{uuid}}" in arguments
+    assert f"metal.provider.address={agent_address}" in arguments
+
+
+@pytest.mark.parametrize(
+    ("machine", "value"),
+    [
+        (wish(at_rest(), extra_kernel_args="debug ${next-server}"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="debug || chain http://evil/"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="debug && chain http://evil/"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="debug # rest"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="a\x00b"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="a\x1b[2J"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="caf\u00e9"), "extra_kernel_args"),
+        (wish(allocated(), extensions=("siderolabs/a\nb",)), "extension"),
+        (wish(allocated(), extensions=("siderolabs/${a}",)), "extension"),
+        (wish(allocated(), cluster_talos_version="1.13.7\nshell"), "Talos version"),
+        (wish(allocated(), cluster_talos_version="1.13.7 || shell"), "Talos version"),
+        (wish(allocated(), cluster_talos_version="../../evil"), "Talos version"),
+        (wish(allocated(), cluster_talos_version="${x}"), "Talos version"),
+    ],
+)
+def test_dangerous_values_are_refused_by_name(machine, value):
+    with pytest.raises(ScriptRefused, match=value) as refused:
+        answer(machine)
+    assert ID in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
+def test_line_end_in_extra_arguments_only_separates_words():
+    assert factory(wish(at_rest(), extra_kernel_args="a\r\nb")).schematic.kernel_args[-2:] == ("a", "b")
