@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 import structlog
 
 from app.front.peer import name_for
+from app.front.way import Way
 
 log = structlog.get_logger()
 
@@ -30,6 +32,8 @@ LINGER_S: Final = 5.0
 # The backend's queue of connections is full for moments only; two seconds of trying outlast a storm of boots.
 BUSY_PAUSE_S: Final = 0.01
 BUSY_TRIES: Final = 200
+# A thousand agents that dial again each second are worth one line in a while.
+COMPLAIN_EVERY_S: Final = 5.0
 # Large enough to copy a boot image without a call for every few packets.
 BUFFER_BYTES: Final = 256 * 1024
 # A request of firmware fits in many times over.
@@ -58,12 +62,22 @@ class Splicer:
         self.web = str(backends.web)
         self.gateway = str(backends.gateway)
         self.connections: set[Connection] = set()
-        self.buffer = memoryview(bytearray(BUFFER_BYTES))  # one for all: what it holds is sent or copied at once
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._turned_away: Counter[str] = Counter()
+        self._silent_until_s = 0.0
 
     def take(self, client: socket.socket, address: str) -> None:
         """Splice a new connection of a client."""
         client.setblocking(False)  # noqa: FBT003 - the socket's own way
         Connection(self, client, address).begin()
+
+    def turned_away(self, backend: str, reason: str) -> None:
+        """Note a client for whom nobody was there."""
+        self._turned_away[backend] += 1
+        if self.loop.time() >= self._silent_until_s:
+            self._silent_until_s = self.loop.time() + COMPLAIN_EVERY_S
+            log.warning("backend_not_there", reason=reason, turned_away=dict(self._turned_away))
+            self._turned_away.clear()
 
     def close(self) -> None:
         """Close every connection."""
@@ -105,7 +119,7 @@ class Connection:
                 self._splicer.loop.remove_writer(side.fileno())
                 side.close()
 
-    def one_way_ended(self, sink: socket.socket) -> None:
+    def source_ended(self, sink: socket.socket) -> None:
         """One side will send nothing more."""
         self._ended += 1
         if self._ended == 2:
@@ -165,15 +179,15 @@ class Connection:
             self._splice(backend)
 
     def _splice(self, backend: socket.socket) -> None:
-        self._up = _Way(self, self._client, backend)
-        self._down = _Way(self, backend, self._client)
+        self._up = Way(self, self._client, backend, self._splicer.buffer)
+        self._down = Way(self, backend, self._client, self._splicer.buffer)
         self._down.resume()
         first, self._first = self._first, b""
         if self._up.send(memoryview(first)):
             self._up.resume()
 
     def _refuse(self, is_grpc: bool, reason: str) -> None:  # noqa: FBT001 - two kinds are all there are
-        log.warning("backend_not_there", backend="gateway" if is_grpc else "web", reason=reason)
+        self._splicer.turned_away("gateway" if is_grpc else "web", reason)
         if is_grpc:  # the agent dials again
             self.close()
             return
@@ -197,62 +211,3 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class _Way:
-    """The bytes from one side to the other."""
-
-    __slots__ = ("_buffer", "_connection", "_left", "_loop", "_sink", "_source")
-
-    def __init__(self, connection: Connection, source: socket.socket, sink: socket.socket) -> None:
-        self._connection = connection
-        self._loop = connection._splicer.loop  # noqa: SLF001 - the two are one thing
-        self._buffer = connection._splicer.buffer  # noqa: SLF001
-        self._source = source
-        self._sink = sink
-        self._left = memoryview(b"")
-
-    def resume(self) -> None:
-        """Go on reading."""
-        self._loop.add_reader(self._source.fileno(), self._readable)
-
-    def send(self, data: memoryview) -> bool:
-        """Send; false if that is not through yet, or the sink is lost."""
-        try:
-            sent = self._sink.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._connection.sink_lost(self._sink)
-            return False
-        if sent == len(data):
-            return True
-        self._left = memoryview(bytes(data[sent:]))
-        self._loop.add_writer(self._sink.fileno(), self._writable)
-        return False
-
-    def _readable(self) -> None:
-        try:
-            count = self._source.recv_into(self._buffer)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._connection.close()
-            return
-        if count == 0:
-            self._loop.remove_reader(self._source.fileno())
-            self._connection.one_way_ended(self._sink)
-        elif not self.send(self._buffer[:count]) and self._source.fileno() >= 0:
-            self._loop.remove_reader(self._source.fileno())
-
-    def _writable(self) -> None:
-        try:
-            self._left = self._left[self._sink.send(self._left) :]
-        except BlockingIOError:
-            return
-        except OSError:
-            self._connection.sink_lost(self._sink)
-            return
-        if not self._left:
-            self._loop.remove_writer(self._sink.fileno())
-            self.resume()
