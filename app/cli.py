@@ -158,6 +158,9 @@ def _load_process(options: tuple[str, ...], process: str) -> Settings:
 def _load_client(options: tuple[str, ...]) -> Settings:
     """Read the settings of a command for a person, with the Redis that `run` has started here, if it has."""
     settings = _load(options, client=True)
+    from config import logs
+
+    logs.configure(settings.debug, "command", quiet=True)
     if "redis-url" in settings.given:
         return settings
     from app.fleet import with_bundled_redis

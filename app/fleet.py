@@ -29,6 +29,8 @@ WIDTH_OF_A_PIPE: Final = 250
 
 def with_bundled_redis(settings: Settings) -> Settings:
     """Return settings that use the Redis which `omni-metal run` has started in this state directory, if it has."""
+    if not settings.state_dir.exists():
+        return settings
     socket = socket_path(settings.run_dir)
     return replace(settings, redis_url=f"unix://{socket}") if socket.exists() else settings
 
@@ -37,6 +39,7 @@ def show_machines(settings: Settings, *, as_json: bool) -> int:
     """Write the list of machines to standard output; return the exit status."""
     try:
         client = connect(settings)
+        client.ping()  # before anything is made in a state directory that is not the right one
         seal = sealer(settings)
         views = Views(client, seal, settings).all()
         complete = Mirror(client, seal).complete()
@@ -55,6 +58,7 @@ def retry_machine(settings: Settings, machine_id: str) -> int:
     """Start what is due on a machine; return the exit status, 1 where nothing was started."""
     client = connect(settings)
     try:
+        client.ping()
         if machine_id not in Mirror(client, sealer(settings)).machine_ids():
             _tell(f"there is no machine {machine_id}; see omni-metal machines")
             return FAILED

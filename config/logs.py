@@ -15,8 +15,15 @@ LIBRARY_LEVEL: Final = logging.WARNING
 LIBRARY_LEVEL_DEBUG: Final = logging.INFO
 
 
-def configure(debug: bool, process: str) -> None:  # noqa: FBT001 - the one switch there is
-    """Set up the logs of this process; `process` stands on every line. May be called again."""
+def configure(debug: bool, process: str, *, quiet: bool = False) -> None:  # noqa: FBT001 - of every process
+    """Set up the logs of this process; may be called again.
+
+    Args:
+        debug: readable, and with debug lines.
+        process: the name that stands on every line.
+        quiet: only warnings and errors, for commands that a person reads the output of.
+    """
+    lowest = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
 
     def name_process(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event.setdefault("process", process)
@@ -32,7 +39,7 @@ def configure(debug: bool, process: str) -> None:  # noqa: FBT001 - the one swit
     rendering = _rendering(debug)
     structlog.configure(
         processors=[*shared, *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
