@@ -38,7 +38,7 @@ umask = 0o077
 # More than a rack of machines that boots in one second.
 backlog = 2048
 
-worker_class = "gthread"
+worker_class = "app.web.worker.BootWorker"
 workers = _settings.web_workers
 # A boot takes about a millisecond, so threads only matter while some wait for the image factory or for Redis.
 threads = 32

@@ -105,7 +105,7 @@ def _check_window(services: Services, machine_id: str) -> None:
     """The configuration holds the token with which a machine joins: only a machine that just booted may have it."""
     address = client_address(request)
     match_address = services.settings.config_match_address
-    if is_machine_id(machine_id) and services.boots.config_allowed(machine_id, address, match_address):
+    if is_machine_id(machine_id) and services.boots.config_allowed(machine_id, address, match_address=match_address):
         return
     refused = services.redis.incr(CONFIG_REFUSED)
     log.warning("config_refused", machine_id=machine_id, address=address, refused_so_far=refused)

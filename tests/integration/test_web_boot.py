@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import time
 import uuid
 from collections import Counter
@@ -168,3 +170,14 @@ def test_hung_factory_is_503_within_its_limit_and_does_not_hold_up_others(tmp_pa
         began = time.monotonic()
         assert site.boot(new_id()).status == 503
         assert time.monotonic() - began < 1
+
+
+def test_clients_that_never_finish_their_request_do_not_stop_boots(tmp_path: Path) -> None:
+    with web_site(tmp_path, "--web-workers=1") as site, contextlib.ExitStack() as stack:
+        for number in range(40):
+            slow = stack.enter_context(socket.socket(socket.AF_UNIX))
+            slow.connect(str(site.socket))
+            slow.sendall(f"GET /ipxe/boot.ipxe?uuid={number} HTTP/1.1\r\nHost: h".encode())
+        began = time.monotonic()
+        assert site.boot(new_id()).status == 200
+        assert time.monotonic() - began < 14

@@ -85,7 +85,7 @@ class FakeBoots:
     def note(self, machine_id: str, address: str | None) -> None:
         self.noted.append((machine_id, address))
 
-    def config_allowed(self, machine_id: str, address: str | None, match_address: bool) -> bool:
+    def config_allowed(self, machine_id: str, address: str | None, *, match_address: bool) -> bool:
         self.asked.append((machine_id, address, match_address))
         return self.allowed
 

@@ -1,0 +1,56 @@
+"""Gunicorn's threaded worker, with a limit for the time in which a client must have sent its whole request.
+
+A thread reads a request as slowly as the client sends it. Firmware whose link died in the middle would hold its
+thread for good, and some dozens of those would stop all boots.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any, Final
+
+from gunicorn.workers.gthread import ThreadWorker
+
+# A request is one packet; ten seconds are enough for TCP to send a lost one again a few times.
+REQUEST_LIMIT_S: Final = 10.0
+
+
+class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Gives up on clients that do not finish what they ask."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._guard = threading.Lock()
+        self._reading: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        """Called in a thread for each request: read it, answer it."""
+        with self._guard:
+            self._reading[conn] = time.monotonic() + REQUEST_LIMIT_S
+        try:
+            return super().handle(conn)
+        finally:
+            self._has_read(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Called in the same thread once the head of the request is there; ours have no body to speak of."""
+        self._has_read(conn)
+        return super().handle_request(req, conn)
+
+    def murder_pending(self) -> None:
+        """Called once a second in the main loop, to close connections that were silent for too long."""
+        super().murder_pending()
+        now = time.monotonic()
+        with self._guard:
+            late = [conn for conn, until_s in self._reading.items() if until_s < now]
+        for conn in late:
+            # The thread that reads sees the end of the connection, and closes it.
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RD)
+
+    def _has_read(self, conn: Any) -> None:
+        with self._guard:
+            self._reading.pop(conn, None)
