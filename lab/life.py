@@ -22,7 +22,7 @@ EXTENSIONS: Final = ("siderolabs/hello-world-service",)
 # then never will.
 STEP_LIMIT_S: Final = 60.0
 # A failed wipe is tried again after a pause that doubles.
-FAILED_WIPE_LIMIT_S: Final = 30.0
+FAILED_WIPE_LIMIT_S: Final = 20.0
 
 Missing = Callable[[VirtualMachine, Observed], str]
 

@@ -14,10 +14,12 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
+
+import structlog
 
 from config.durations import parse_duration
 from lab.account import Account, tell_failure, tell_summary
@@ -146,7 +148,8 @@ async def _run(options: LabOptions) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     keep = options.state_dir is not None
     try:
-        status = await _run_in(folder, options)
+        with _logging_to(folder / "rack.log"):
+            status = await _run_in(folder, options)
         keep = keep or status != 0
         return status
     finally:
@@ -172,6 +175,20 @@ async def _run_in(folder: Path, options: LabOptions) -> int:
         if options.as_json:
             sys.stdout.write(json.dumps(account.summary(rack)) + "\n")
         return _exit_status(account, rack)
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send what the rack itself logs to a file: the terminal is for the story."""
+    with path.open("a", encoding="utf-8") as log:
+        structlog.configure(
+            processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
+            logger_factory=structlog.WriteLoggerFactory(log),
+        )
+        try:
+            yield
+        finally:
+            structlog.reset_defaults()
 
 
 async def _tell(account: Account, rack: Rack, product: Product, out: TextIO) -> None:

@@ -156,7 +156,7 @@ class LiveScreen:
         waiting = f"waiting for: {self._step}" if self._step else ""
         return Group(
             Text(head, style="bold"),
-            Text(f"log {scene.log_path}", style="dim"),
+            Text(f"log {scene.log_path}; of the rack itself rack.log beside it", style="dim"),
             rack_table(scene.rack, self._last, rows),
             Text("\n".join(self._lines[-lines:])),
             Text(waiting, style="yellow"),
