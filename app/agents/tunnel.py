@@ -159,7 +159,7 @@ class Tunnel:
             except FrameError as error:
                 self.close(f"the agent broke the protocol: {error}")
                 return
-        self.close("the agent closed it")
+        self.close("the agent closed it or lost its connection")
 
     def _take(self, frame: ServerToClient) -> None:
         number = frame.stream_id
