@@ -39,7 +39,7 @@ def test_wipe_cause_is_the_wipe_id_alone():
         (replace(wiping(), wipe_status=None), "never been wiped by us"),
         (replace(wiping(), wipe_status=WipeStatus(META)), "their first wipe is not done"),
         (wiping(agent=False), "but the agent is not accessible"),
-        (wiping(agent=None), "not known yet whether the agent is accessible"),
+        (wiping(agent=None), 'last one was "w1"), but it is not known yet whether the agent is accessible'),
         (replace(wiping(), machine_status=None), "has not been seen yet"),
         (at_rest(), 'No wipe is due: the disks were wiped for "w1"'),
     ],
