@@ -7,7 +7,7 @@ import string
 from typing import Any
 
 from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, GatewayUnreachable, StaleFence, WipeRefused
-from app.machine.model import OperationName
+from app.machine.model import BmcConfig, OperationName
 from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
 from workers.bmc.client import open_bmc
@@ -27,15 +27,13 @@ IPMI_PORT = 623
 
 def configure_bmc(turn: Turn) -> str:
     """Store the login to use, and read the power with it once."""
-    words = _from_user(turn) if turn.operation.source == "user" else _from_agent(turn)
+    given = turn.machine.bmc_config
+    words = _from_user(turn, given) if turn.operation.source == "user" and given else _from_agent(turn)
     _look_at_power(turn)
     return words
 
 
-def _from_user(turn: Turn) -> str:
-    config = turn.machine.bmc_config
-    assert config is not None
-
+def _from_user(turn: Turn, config: BmcConfig) -> str:
     def edit(spec: Any) -> None:
         spec.Clear()
         spec.manually_configured = True

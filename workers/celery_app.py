@@ -47,9 +47,14 @@ def use_redis(redis_url: str) -> None:
     app.conf.update(broker_url=broker_url(redis_url), result_backend=broker_url(redis_url))
 
 
-def configure(settings: Settings) -> None:
-    """Use the Redis of these settings."""
+def configure(settings: Settings, *, results: bool = True) -> None:
+    """Use the Redis of these settings.
+
+    results: False for a process that only sends: Celery would subscribe to the result of each task that it sends.
+    """
     use_redis(settings.redis_url)
+    if not results:
+        app.conf.update(result_backend="disabled://")
 
 
 use_redis(os.environ.get("OMNI_METAL_REDIS_URL") or DEFAULT_REDIS_URL)

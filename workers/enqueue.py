@@ -53,7 +53,7 @@ class QueueUnavailable(Exception):
 
 def use_queue(settings: Settings) -> None:
     """Send to the Redis of these settings; to be called once per process."""
-    configure(settings)
+    configure(settings, results=False)
 
 
 def enqueue(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlots | None = None) -> bool:
@@ -82,7 +82,7 @@ def retry(settings: Settings, client: redis.Redis, machine_id: str, by: str) -> 
 
     Raises QueueUnavailable.
     """
-    configure(settings)
+    use_queue(settings)
     mirror, leases = Mirror(client, sealer(settings)), Leases(client)
     if reason := mirror.settling():
         return RetryResult((), reason)

@@ -104,6 +104,9 @@ def _attempt(
         ended_ms = now_ms(services.redis)
         return HistoryEntry(procedure.name.value, cause, task_id, started_ms, ended_ms, outcome, words, attempt)
 
+    def failed(error: Exception) -> tuple[HistoryEntry, float]:
+        return _failed(services, entry, operation, machine_id, error)
+
     try:
         while True:
             try:
@@ -113,23 +116,22 @@ def _attempt(
                 break
             except DecideAnew:
                 log.info("deciding_anew")  # Redis was emptied meanwhile
-        done = entry("done", words)
         _succeeded(services, turn)
-        services.history.add(machine_id, done)
-        return done, 0.0
-    except NotDue as reason:
-        return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
-    except LeaseLost as reason:
-        return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
+        ended = entry("done", words), 0.0
+        services.history.add(machine_id, ended[0])
+    except (NotDue, LeaseLost) as reason:
+        ended = entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
     except OmniUnavailable as reason:
-        return entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
+        ended = entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
     except PowerUnreadable as unreadable:
-        return _failed(services, entry, unreadable.operation, machine_id, unreadable.error)
+        operation = unreadable.operation
+        ended = failed(unreadable.error)
     except (OperationError, OmniError) as error:
-        return _failed(services, entry, operation, machine_id, error)
+        ended = failed(error)
     except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see
         log.exception("operation_broke")
-        return _failed(services, entry, operation, machine_id, error)
+        ended = failed(error)
+    return ended
 
 
 def _succeeded(services: Services, turn: Turn) -> None:

@@ -62,24 +62,30 @@ def build(
     )
 
 
-_lock = threading.Lock()
-_settings: Settings | None = None
-_services: Services | None = None
+class _Process:
+    """What this process was told to use."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.settings: Settings | None = None
+        self.services: Services | None = None
+
+
+_process = _Process()
 
 
 def use(services: Services | None, settings: Settings | None = None) -> None:
     """Let the tasks of this process use these services, or build them from these settings when first needed."""
-    global _services, _settings
-    with _lock:
-        _services, _settings = services, settings or (services.settings if services else None)
+    with _process.lock:
+        _process.services = services
+        _process.settings = settings or (services.settings if services else None)
 
 
 def current() -> Services:
     """The services of this process."""
-    global _services
-    with _lock:
-        if _services is None:
-            if _settings is None:
+    with _process.lock:
+        if _process.services is None:
+            if _process.settings is None:
                 raise RuntimeError("no settings: start workers with `omni-metal worker`, not with `celery worker`")
-            _services = build(_settings)
-        return _services
+            _process.services = build(_process.settings)
+        return _process.services

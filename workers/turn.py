@@ -11,7 +11,7 @@ import structlog
 
 from app.agents.errors import GatewayUnreachable
 from app.machine.decide import decide
-from app.machine.model import DecideOptions, Decision, Machine, Operation, OperationName, PowerState
+from app.machine.model import BmcConfiguration, DecideOptions, Decision, Machine, Operation, OperationName, PowerState
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from config.settings import Settings
@@ -109,8 +109,9 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
     options = decide_options(services.settings)
     session = None
     try:
-        if procedure.reads_power and machine.bmc_configuration and decide(machine, options).gate is None:
-            machine, session = _read_power(services, procedure, machine)
+        configuration = machine.bmc_configuration
+        if procedure.reads_power and configuration and decide(machine, options).gate is None:
+            machine, session = _read_power(services, procedure, machine, configuration)
         decision = decide(machine, options)
         operation = procedure.find(machine, decision) if procedure.find else decision.find(procedure.name)
         if operation is None:
@@ -136,12 +137,13 @@ def confirm(services: Services, machine_id: str, kinds: tuple[Kind, ...]) -> Non
             services.mirror.remove(stale)
 
 
-def _read_power(services: Services, procedure: Procedure, machine: Machine) -> tuple[Machine, Bmc | None]:
+def _read_power(
+    services: Services, procedure: Procedure, machine: Machine, configuration: BmcConfiguration
+) -> tuple[Machine, Bmc | None]:
     """The machine with its power as the BMC says it now."""
-    assert machine.bmc_configuration is not None
     session = None
     try:
-        session = open_bmc(machine.bmc_configuration)
+        session = open_bmc(configuration)
         state = session.power_state()
     except BmcError as error:
         if procedure.reads_power == "must":

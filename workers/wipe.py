@@ -48,7 +48,8 @@ def wipe_disks(turn: Turn) -> str:
 def _wipe(turn: Turn) -> WipeTicket:
     """The wipe itself: begun, joined, or known to have succeeded."""
     settings, infra_machine, status = turn.services.settings, turn.machine.infra_machine, turn.machine.wipe_status
-    assert infra_machine is not None
+    if infra_machine is None:
+        raise NotDue("Omni does not know the machine")
     wanted = WipeTicket(
         wipe_id=infra_machine.wipe_id,
         install_event_id=infra_machine.install_event_id,

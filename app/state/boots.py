@@ -50,7 +50,7 @@ class Boots:
         """The machine was removed: a boot from before says nothing about one that comes back."""
         self._redis.hdel(machine_key(machine_id), "f:booted")
 
-    def config_allowed(self, machine_id: str, address: str | None, match_address: bool) -> bool:
+    def config_allowed(self, machine_id: str, address: str | None, *, match_address: bool) -> bool:
         """Whether this machine booted in the last 30 minutes, or that cannot be known yet.
 
         match_address: the boot must have come from the same address.

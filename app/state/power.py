@@ -18,7 +18,9 @@ for i = 1, #ARGV, 2 do
   local key = KEYS[1 + (i + 1) / 2]
   local before = redis.call('HGET', key, 'f:power')
   redis.call('HSET', key, 'f:power', ARGV[i + 1] .. '@' .. string.format('%.0f', now))
-  if not before or string.match(before, '^[A-Z]+') ~= ARGV[i + 1] then redis.call('ZADD', KEYS[1], 'LT', now, ARGV[i]) end
+  if not before or string.match(before, '^[A-Z]+') ~= ARGV[i + 1] then
+    redis.call('ZADD', KEYS[1], 'LT', now, ARGV[i])
+  end
 end
 """
 _ACTED_LUA = """

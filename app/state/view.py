@@ -106,17 +106,17 @@ def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], 
         return "removing"
     if decision.gate is not None:
         return _GATE_PHASES[decision.gate]
-    if any(a.parked for a in attempts):
-        return "parked"
-    if lease is not None and lease.operation == "wipe":
-        return "wiping"
-    if decision.requires_wipe:
-        return "wipe-due"
-    if machine.bmc_configuration is None:
-        return "bmc-setup"
-    if infra_machine.cluster_talos_version:
-        return "in-cluster" if decision.installed else "installing"
-    return "ready"
+    in_cluster = bool(infra_machine.cluster_talos_version)
+    phases = {
+        "parked": any(a.parked for a in attempts),
+        "wiping": lease is not None and lease.operation == "wipe",
+        "wipe-due": decision.requires_wipe,
+        "bmc-setup": machine.bmc_configuration is None,
+        "in-cluster": in_cluster and decision.installed,
+        "installing": in_cluster,
+        "ready": True,
+    }
+    return next(name for name, holds in phases.items() if holds)
 
 
 def _info(lease: Lease) -> LeaseInfo:

@@ -15,7 +15,8 @@ _TAKE_LUA = """
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if redis.call('EXISTS', ARGV[3] .. id, ARGV[4] .. id) == 0 then redis.call('SREM', KEYS[1], id) end
 end
-if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 0 and redis.call('SCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+local has = redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1
+if not has and redis.call('SCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('SADD', KEYS[1], ARGV[1])
 return 1
 """

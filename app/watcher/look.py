@@ -17,6 +17,7 @@ from app.machine.decide import decide, operation_id
 from app.machine.model import (
     DecideOptions,
     Decision,
+    InfraMachine,
     InfraMachineStatus,
     Machine,
     MachineStatus,
@@ -154,7 +155,7 @@ class Looker:
             operation = decide(machine, self._options).find(name)
             if operation is None or machine.infra_machine is None:
                 return
-            self._write_acknowledgement(machine, operation)
+            self._write_acknowledgement(machine.id, machine.infra_machine, operation)
             cause, ended_ms = operation_id(machine_id, operation), now_ms(self._redis)
             entry = HistoryEntry(name.value, cause, "", started_ms, ended_ms, "done", operation.reason, 0)
             self._history.add(machine_id, entry)
@@ -162,9 +163,7 @@ class Looker:
             self._leases.give_back(lease)
             self._alarms.wake(machine_id)
 
-    def _write_acknowledgement(self, machine: Machine, operation: Operation) -> None:
-        infra_machine = machine.infra_machine
-        assert infra_machine is not None
+    def _write_acknowledgement(self, machine_id: str, infra_machine: InfraMachine, operation: Operation) -> None:
         if operation.name is OperationName.ACKNOWLEDGE_REBOOT:
             kind = Kind.REBOOT_STATUS
 
@@ -177,8 +176,8 @@ class Looker:
                 draft.spec.last_power_off_id = infra_machine.power_off_request_id
                 draft.spec.wipe_id_at_power_off = infra_machine.wipe_id
 
-        known = self._mirror.resource(kind, machine.id)
-        self._mirror.put(self._omni.update(kind, machine.id, edit, known=known, create=True))
+        known = self._mirror.resource(kind, machine_id)
+        self._mirror.put(self._omni.update(kind, machine_id, edit, known=known, create=True))
 
     def _choice(self, machine: Machine, decision: Decision, sight: Sight) -> Choice:
         return choose(machine, decision, sight.attempts, int(machine.now.timestamp() * 1000))

@@ -82,7 +82,7 @@ class Provider:
         self._mirror.put_join_config(join.spec.config.config)
 
     def installation(self) -> str:
-        """The random name of this installation: kept in Redis and in the state directory, each restored by the other."""
+        """The random name of this installation, kept in Redis and the state directory, each restored by the other."""
         if not self._installation:
             path = self._settings.state_dir / "installation"
             stored = self._redis.get(INSTALLATION_KEY)

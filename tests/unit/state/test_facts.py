@@ -40,7 +40,7 @@ def test_power_is_what_the_bmc_said_lately_unless_an_agent_spoke_since(notes: No
         ("off", Notes(power=PowerState.OFF, power_ms=NOW, tunnel=tunnel(NOW - 9000, NOW - 8000)), False),
         ("reset since its last answer", Notes(tunnel=tunnel(NOW - 9000, NOW - 8000), acted_ms=NOW - 7000), False),
         ("a new tunnel after the reset", Notes(tunnel=tunnel(NOW - 6000, NOW - 5000), acted_ms=NOW - 7000), True),
-        ("the old tunnel answers right after", Notes(tunnel=tunnel(NOW - 9000, NOW - 6990), acted_ms=NOW - 7000), False),
+        ("the old tunnel answers at once", Notes(tunnel=tunnel(NOW - 9000, NOW - 6990), acted_ms=NOW - 7000), False),
         ("it survived the reset", Notes(tunnel=tunnel(NOW - 90000, NOW - 100), acted_ms=NOW - 30000), True),
         ("reset, no tunnel", Notes(acted_ms=NOW - 7000, hello_ms=NOW - 8000), False),
         ("answered after the reset, tunnel lost just now", Notes(acted_ms=1, hello_ms=2, gone_ms=NOW - 10), None),

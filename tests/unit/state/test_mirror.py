@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import fakeredis
 import pytest
 
+from app.machine.model import PowerState
 from app.omni.kinds import Kind
 from app.state.boots import Boots
 from app.state.mirror import Mirror, machine_key
 from app.state.power import PowerNotes
 from app.state.secrets import SealBroken, Sealer
 from app.state.wake import Alarms
-from app.machine.model import PowerState
 from tests.unit.omni_in_memory import InMemoryOmni
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
 
 
 @pytest.fixture
-def client() -> Iterator[fakeredis.FakeRedis]:
-    yield fakeredis.FakeRedis()
+def client() -> fakeredis.FakeRedis:
+    return fakeredis.FakeRedis()
 
 
 @pytest.fixture

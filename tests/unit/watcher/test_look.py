@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     settings = Settings(
         omni_api_endpoint="http://192.0.2.9",
         api_advertise_address="192.0.2.8",
@@ -76,14 +75,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
     tasks = {name: Task(name.value) for name in OperationName}
     monkeypatch.setattr("workers.enqueue.TASKS", tasks)
-    yield site
+    return site
 
 
 def test_pending_machine_gets_our_finalizer_and_nothing_else(site: Site) -> None:
     site.give(Kind.INFRA_MACHINE)
     site.look()
     assert site.omni.stored[Kind.INFRA_MACHINE, MACHINE].finalizers == ("bare-metal.MachineStatusController",)
-    assert set(k for k, _ in site.omni.stored) == {Kind.INFRA_MACHINE}
+    assert {kind for kind, _ in site.omni.stored} == {Kind.INFRA_MACHINE}
     assert site.sent == []
 
 
