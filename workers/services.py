@@ -51,7 +51,7 @@ def build(
         settings=settings,
         redis=client,
         omni=omni or Omni(settings.omni_api_endpoint, settings.id),
-        gateway=gateway or GatewayClient(client, gateway_token(settings)),
+        gateway=gateway or GatewayClient(client, gateway_token(settings), call_timeout_s=settings.agent_call_timeout_s),
         mirror=Mirror(client, sealer(settings)),
         leases=leases,
         keeper=LeaseKeeper(leases),

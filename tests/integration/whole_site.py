@@ -1,0 +1,114 @@
+"""A whole site for a test: a rack, and `omni-metal run` with all its processes beside it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import redis
+
+from app.state.mirror import Mirror
+from app.state.secrets import sealer
+from config.settings import load
+from lab.rack import RackOptions
+from lab.rack_thread import RackThread
+from tests.integration.children import MARK, marked_processes, wait_until
+from workers.enqueue import use_queue
+
+UP_S = 60  # seven Python processes on two busy cores
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class WholeSite:
+    """Use as a context manager; `rack` is a RackThread, `redis` the provider's own Redis."""
+
+    def __init__(self, folder, *extra, **rack_options):
+        self.folder = folder
+        self.port = free_port()
+        self.extra = extra
+        self.thread = RackThread(RackOptions(provider_port=self.port, **rack_options))
+
+    def __enter__(self):
+        self.thread.__enter__()
+        options = [
+            *self.thread.rack.provider_options(),
+            f"--state-dir={self.folder / 'state'}",
+            f"--gateway-listen=127.0.0.1:{free_port()}",
+            "--power-poll-interval=1s",
+            "--min-reboot-interval=1s",
+            *self.extra,
+        ]
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
+        self.log = self.folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "app.cli", "run", *options],
+                env={**environ, MARK: str(self.folder)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        run_dir = load(options, {}).run_dir
+        self.settings = load([*options, f"--redis-url=unix://{run_dir / 'redis.sock'}"], {})
+        self.redis = redis.Redis.from_url(self.settings.redis_url)
+        self.mirror = Mirror(self.redis, sealer(self.settings))
+        use_queue(self.settings)
+        wait_until(self.complete, UP_S)
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        self.redis.close()
+        self.thread.__exit__()
+        assert marked_processes(self.folder) == {}
+
+    def complete(self):
+        assert self.process.poll() is None, self.log.read_text()
+        with contextlib.suppress(redis.RedisError):
+            return self.mirror.complete()
+        return False
+
+    def result(self, task_id):
+        """What Celery has stored of a task, as text."""
+        return self.redis.get(f"celery-task-meta-{task_id}")
+
+    def kill(self, name, number=signal.SIGKILL):
+        """Kill a process of the provider by its name on the command line."""
+        pids = [pid for pid, command in marked_processes(self.folder).items() if f"app.cli {name} " in command]
+        assert pids, f"no process {name}"
+        for pid in pids:
+            os.kill(pid, number)
+
+    def until(self, holds, timeout_s, what):
+        return self.thread.until(holds, timeout_s, what)
+
+    @property
+    def machines(self):
+        return self.thread.rack.machines
+
+    def accept_all(self):
+        """All machines boot and are accepted."""
+        self.thread.call(self.thread.rack.power_on)
+        self.until(lambda rack: all(rack.observe(m).known for m in rack.machines), 30, "machines join")
+        self.thread.call(lambda: [self.thread.rack.omni.accept(m.id) for m in self.machines])
+
+    def ready_and_off(self, timeout_s=60):
+        """Wait until all are wiped, ready and off."""
+        self.until(
+            lambda rack: all(rack.observe(m).ready and not m.powered_on for m in rack.machines), timeout_s, "ready, off"
+        )
+
+    def counts(self):
+        return self.thread.call(self.thread.rack.counts)
+
+    def complaints(self):
+        return self.thread.call(self.thread.rack.complaints)
