@@ -19,4 +19,4 @@ def run(settings: Settings) -> None:
     }
     app.conf.beat_scheduler = "celery.beat:Scheduler"  # in memory: there is one entry, and nothing to remember
     app.conf.beat_max_loop_interval = max(1.0, min(interval_s / 2, 30.0))
-    app.Beat(loglevel="WARNING", pidfile=None).run()
+    app.Beat(loglevel="WARNING", quiet=True).run()

@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, GatewayUnreachable, StaleFence, WipeRefused
+from app.machine.bmc_login import IPMI_PORT, user_login
 from app.machine.model import BmcConfig, OperationName
 from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
@@ -17,31 +18,37 @@ from workers.celery_app import app
 from workers.errors import AgentRefused, AgentUnavailable
 from workers.keeper import LeaseLost
 from workers.operation import perform
-from workers.turn import Procedure, Turn
+from workers.turn import NotDue, Procedure, Turn
 
 AGENT_USER = "talos-agent"
 # Sixteen characters are what the oldest IPMI BMCs still take.
 PASSWORD_LENGTH = 16
-IPMI_PORT = 623
+BMC_OPERATIONS = (OperationName.POWER_ON, OperationName.POWER_OFF, OperationName.REBOOT, OperationName.TEARDOWN)
 
 
 def configure_bmc(turn: Turn) -> str:
     """Store the login to use, and read the power with it once."""
     given = turn.machine.bmc_config
     words = _from_user(turn, given) if turn.operation.source == "user" and given else _from_agent(turn)
+    # What failed with the login before deserves another try with this one.
+    turn.services.attempts.clear(turn.machine.id, *BMC_OPERATIONS)
     _look_at_power(turn)
     return words
 
 
 def _from_user(turn: Turn, config: BmcConfig) -> str:
+    wanted = user_login(config)
+    if wanted is None:
+        raise NotDue("the BMCConfig in Omni holds no login any more")
+
     def edit(spec: Any) -> None:
         spec.Clear()
         spec.manually_configured = True
-        if config.ipmi:
-            spec.ipmi.address, spec.ipmi.port = config.ipmi.address, config.ipmi.port or IPMI_PORT
-            spec.ipmi.username, spec.ipmi.password = config.ipmi.username, config.ipmi.password
-        if config.api_address is not None:
-            spec.api.address = config.api_address
+        if wanted.ipmi:
+            spec.ipmi.address, spec.ipmi.port = wanted.ipmi.address, wanted.ipmi.port
+            spec.ipmi.username, spec.ipmi.password = wanted.ipmi.username, wanted.ipmi.password
+        if wanted.api_address is not None:
+            spec.api.address = wanted.api_address
 
     turn.store(Kind.BMC_CONFIGURATION, edit)
     return "took over the BMC login that was given in Omni"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import warnings
+
+from celery.exceptions import SecurityWarning
 
 from config.celery import QUEUE_BMC, QUEUE_POLL, QUEUE_WIPE
 from config.settings import Settings
@@ -19,6 +22,8 @@ POOLS = {
 
 def run(settings: Settings, queue: str) -> None:
     """Work on a queue until SIGTERM. Tasks that run are waited for."""
+    # Root in a container of its own is nothing to warn of: tasks carry JSON only.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     configure(settings)
     services.use(None, settings)
     pool, concurrency = POOLS[queue]
@@ -29,6 +34,7 @@ def run(settings: Settings, queue: str) -> None:
         f"--concurrency={concurrency}",
         f"--hostname={queue}@{socket.gethostname()}",
         "--loglevel=WARNING",
+        "--quiet",
         "--without-gossip",
         "--without-mingle",
     ]

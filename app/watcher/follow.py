@@ -71,11 +71,11 @@ class Follower:
             except OmniError as error:
                 self.established.clear()
                 self.problem = str(error)
-                log.warning("watch_ended", kind=self.kind.value, error=str(error))
+                log.debug("watch_ended", kind=self.kind.value, error=str(error))
             except redis.RedisError as error:
                 self.established.clear()
                 self.problem = f"Redis does not answer ({type(error).__name__})"
-                log.warning("mirror_not_written", kind=self.kind.value, error=type(error).__name__)
+                log.debug("mirror_not_written", kind=self.kind.value, error=type(error).__name__)
             pause_s = _FIRST_PAUSE_S if time.monotonic() - began_s > _LONGEST_PAUSE_S else pause_s
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -105,7 +105,7 @@ class Follower:
         self._rebuilt_s = time.monotonic()
         self.problem = ""
         self.established.set()
-        log.info("watch_established", kind=self.kind.value, resources=len(found))
+        log.debug("watch_established", kind=self.kind.value, resources=len(found))
 
     def _destroyed(self, resource: Resource) -> None:
         # Without its wipe record a machine may look lost for good, so Omni is asked once more.

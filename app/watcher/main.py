@@ -90,18 +90,28 @@ class Watcher:
 
     def _each_second(self) -> None:
         self._tracking.update()
+        problem = ""
         try:
-            self._keep_connected()
+            problem = self._keep_connected()
         except OmniError as error:
-            self._problem = str(error)
-            log.warning("omni_not_ready", error=str(error))
+            problem = str(error)
+        problem = problem or self._followers.problem()
+        if problem != self._problem:
+            self._problem = problem
+            if problem:
+                log.warning("omni_not_ready", problem=problem)
+            else:
+                log.info("omni_ready")
         connected = self._announced and self._followers.established()
-        note_watcher(self._redis, WatcherHealth(connected, self._problem or self._followers.problem()))
+        note_watcher(self._redis, WatcherHealth(connected, problem))
 
-    def _keep_connected(self) -> None:
+    def _keep_connected(self) -> str:
+        """Words about what keeps us from acting, or ''. Raises OmniError."""
         if not self._announced:
+            other = self._provider.other_alive()
+            if other:
+                return other
             self._announce()
-            return
         if not self._mirror.complete():
             self._fill_mirror()
         self._followers.compare()
@@ -109,19 +119,13 @@ class Watcher:
             self._compare_s = time.monotonic()
             self._provider.refresh_join_config()
             self._strangers.show_out(self._omni)
+        return ""
 
     def _announce(self) -> None:
-        other = self._provider.other_alive()
-        if other:
-            if other != self._problem:
-                log.warning("another_provider", problem=other)
-            self._problem = other
-            return
         self._provider.announce()
         self._provider.keep_beating()
-        self._announced, self._problem = True, ""
+        self._announced = True
         self._compare_s = time.monotonic()
-        log.info("provider_announced")
 
     def _fill_mirror(self) -> None:
         """The complete mark is missing: the first start, or Redis was emptied, maybe amid a rebuild."""

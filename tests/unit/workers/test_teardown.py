@@ -1,0 +1,83 @@
+"""Removing a machine: back into agent mode once, our records away, our hold on it last."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.agents.errors import GatewayUnreachable
+from app.machine.model import Phase
+from app.omni.kinds import Kind
+from tests.unit.workers.conftest import MACHINE, Bottle
+from workers.bmc.errors import BmcUnreachable
+from workers.teardown import teardown_task
+
+
+def run(bottle: Bottle) -> tuple[str, str]:
+    result = teardown_task.apply(kwargs={"machine_id": MACHINE})
+    return result.state, str(result.result)
+
+
+def removed(bottle: Bottle) -> None:
+    """A machine in Talos that the operator removed."""
+    bottle.accepted(cluster_talos_version="1.13.7", install_event_id=1)
+    bottle.wiped()
+    bottle.no_agent()
+    bottle.services.mirror.put(bottle.omni.add_finalizer(Kind.INFRA_MACHINE, MACHINE))
+    bottle.services.mirror.put(bottle.omni.give(Kind.INFRA_MACHINE, MACHINE, phase=Phase.TEARING_DOWN))
+
+
+def left(bottle: Bottle) -> set[Kind]:
+    return {kind for kind, _ in bottle.omni.stored}
+
+
+def test_machine_in_talos_is_rebooted_into_agent_mode_and_all_records_go(bottle: Bottle) -> None:
+    removed(bottle)
+    assert run(bottle) == ("SUCCESS", "removed, rebooted into agent mode")
+    assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
+    assert left(bottle) == {Kind.INFRA_MACHINE}
+    assert bottle.omni.stored[Kind.INFRA_MACHINE, MACHINE].finalizers == ()
+    assert bottle.services.mirror.load(MACHINE).wipe_status is None
+
+
+def test_machine_in_agent_mode_or_off_is_not_rebooted(bottle: Bottle) -> None:
+    removed(bottle)
+    bottle.bmc.on = False
+    assert run(bottle) == ("SUCCESS", "removed")
+    assert bottle.bmc.commands == []
+
+
+def test_bmc_that_does_not_answer_does_not_hold_the_machine(bottle: Bottle) -> None:
+    removed(bottle)
+    bottle.bmc.fails = {"status": BmcUnreachable("timeout"), "pxe:uefi": BmcUnreachable("timeout")}
+    assert run(bottle) == ("SUCCESS", "removed")
+    assert left(bottle) == {Kind.INFRA_MACHINE}
+
+
+def test_interrupted_teardown_does_not_reboot_a_second_time(bottle: Bottle) -> None:
+    removed(bottle)
+    bottle.omni.give(Kind.REBOOT_STATUS, MACHINE, phase=Phase.TEARING_DOWN)
+    run(bottle)
+    assert bottle.bmc.commands == []
+
+
+def test_machine_that_is_not_removed_is_never_torn_down(bottle: Bottle) -> None:
+    removed(bottle)
+    bottle.omni.stored.clear()
+    bottle.accepted(cluster_talos_version="1.13.7")
+    assert run(bottle)[1].startswith("skipped: not due")
+    assert Kind.BMC_CONFIGURATION in left(bottle)
+
+
+@pytest.mark.parametrize("running", [True, GatewayUnreachable("no answer")])
+def test_machine_that_may_be_wiped_just_now_waits(bottle: Bottle, running: object) -> None:
+    removed(bottle)
+    bottle.gateway.running = running
+    assert run(bottle)[1].startswith("skipped: ")
+    assert Kind.BMC_CONFIGURATION in left(bottle)
+
+
+def test_other_programs_finalizers_stay(bottle: Bottle) -> None:
+    removed(bottle)
+    bottle.omni.update(Kind.INFRA_MACHINE, MACHINE, lambda d: d.finalizers.append("omni.Controller"))
+    run(bottle)
+    assert bottle.omni.stored[Kind.INFRA_MACHINE, MACHINE].finalizers == ("omni.Controller",)
