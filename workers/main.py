@@ -28,13 +28,13 @@ def run(settings: Settings, queue: str) -> None:
     services.use(None, settings)
     pool, concurrency = POOLS[queue]
     argv = [
+        "--quiet",
         "worker",
         f"--queues={queue}",
         f"--pool={pool}",
         f"--concurrency={concurrency}",
         f"--hostname={queue}@{socket.gethostname()}",
         "--loglevel=WARNING",
-        "--quiet",
         "--without-gossip",
         "--without-mingle",
     ]

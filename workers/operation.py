@@ -91,9 +91,7 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
     return entry.words
 
 
-def _attempt(
-    services: Services, procedure: Procedure, machine_id: str, guard: Guard
-) -> tuple[HistoryEntry, float]:
+def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: Guard) -> tuple[HistoryEntry, float]:
     """One attempt, with its entry in the history, and when to look again (s)."""
     started_ms = now_ms(services.redis)
     operation: Operation | None = None

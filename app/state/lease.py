@@ -95,9 +95,7 @@ def _fence_key(machine_id: str) -> str:
 def parse(machine_id: str, text: bytes) -> Lease:
     """The lease that stands in Redis as `text`."""
     held = json.loads(text)
-    return Lease(
-        machine_id, held["op"], held["task"], int(held["fence"]), int(held["since_ms"]), text.decode()
-    )
+    return Lease(machine_id, held["op"], held["task"], int(held["fence"]), int(held["since_ms"]), text.decode())
 
 
 class Leases:

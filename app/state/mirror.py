@@ -36,7 +36,10 @@ _EMPTY_S = 3_600
 
 _PUT_LUA = """
 local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
-if cur and ARGV[4] == '' and cur >= ARGV[2] then return 0 end
+if cur and ARGV[4] == '' and cur >= ARGV[2] then
+  if cur == ARGV[2] then return 0 end
+  return 1
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], 'o:' .. ARGV[1], ARGV[2])
 redis.call('PERSIST', KEYS[1])
 redis.call('SADD', KEYS[2], ARGV[5])
@@ -132,7 +135,12 @@ class Mirror:
     # Writing
 
     def put(self, resource: Resource, *, force: bool = False) -> bool:
-        """Store a resource, unless the one that stands is as new. `force` stores it in any case."""
+        """Store a resource, unless the one that stands is as new. `force` stores it in any case.
+
+        Returns:
+            False where exactly this copy stands already. An older copy is not stored but may be news all the same:
+            whoever stored the newer one may have decided before.
+        """
         return bool(self._put_on(self._redis, resource, force=force))
 
     def remove(self, resource: Resource) -> bool:
