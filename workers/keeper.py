@@ -35,6 +35,8 @@ class Guard:
         self._renewed_s = time.monotonic()
         self._lost = False
         self._retaken = False
+        self._ended = False
+        self._lock = threading.Lock()
 
     def check(self) -> None:
         """Go on only if the lease is ours and no higher number was given out. Raises LeaseLost, DecideAnew."""
@@ -53,6 +55,21 @@ class Guard:
 
     def renew(self) -> None:
         """Renew once. A Redis that does not answer leaves the lease as it is until its time is over."""
+        with self._lock:  # a renewal after the end would take the lease anew, with nobody to give it back
+            if not self._ended:
+                self._renew()
+
+    def end(self) -> None:
+        """Give the lease back."""
+        with self._lock:
+            self._ended = True
+            try:
+                self._leases.give_back(self.lease)
+            except redis.RedisError:
+                log.warning("lease_not_given_back", machine_id=self.lease.machine_id)  # it ends by itself within 30 s
+
+    def _renew(self) -> None:
+        asked_s = time.monotonic()
         try:
             renewal = self._leases.renew(self.lease)
         except redis.RedisError as error:
@@ -61,7 +78,7 @@ class Guard:
         if renewal is Renewal.LOST:
             self._lost = True
             return
-        self._renewed_s = time.monotonic()
+        self._renewed_s = asked_s
         self._retaken = self._retaken or renewal is Renewal.RETAKEN
 
 
@@ -88,10 +105,7 @@ class LeaseKeeper:
         finally:
             with self._lock:
                 self._guards.discard(guard)
-            try:
-                self._leases.give_back(lease)
-            except redis.RedisError:
-                log.warning("lease_not_given_back", machine_id=lease.machine_id)  # it ends by itself within 30 s
+            guard.end()
 
     def _run(self) -> None:
         while True:

@@ -33,6 +33,7 @@ from app.omni.errors import OmniError, OmniUnavailable
 from app.state.attempts import Attempt
 from app.state.connection import now_ms
 from app.state.history import HistoryEntry
+from app.state.lease import Lease
 from workers.errors import OperationError, OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
 from workers.services import Services, current
@@ -72,14 +73,9 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
     if reason := services.mirror.settling():
         services.leases.unmark_queued(machine_id)
         return SKIPPED + reason
-    lease, held = services.leases.take(machine_id, procedure.name.value, task_id)
-    if lease is None or held is not None:
-        if operation_id is not None:
-            services.leases.unmark_queued(machine_id)
-        if held is not None and held.task_id == task_id:
-            raise AlreadyRunning
-        since = datetime.fromtimestamp(held.since_ms / 1000, UTC) if held else None
-        return f"{SKIPPED}{held.operation if held else 'an operation'} has run since {since:%Y-%m-%d %H:%M:%S} UTC"
+    lease, taken = services.leases.take(machine_id, procedure.name.value, task_id)
+    if not taken:
+        return _busy(services, lease, machine_id, task_id, by_hand=operation_id is None)
     if operation_id is None:
         services.attempts.clear(machine_id, procedure.name.value)
     with services.keeper.hold(lease) as guard:
@@ -89,6 +85,19 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
     if entry.outcome == "failed":
         raise OperationFailed(entry.words)
     return entry.words
+
+
+def _busy(services: Services, held: Lease, machine_id: str, task_id: str, *, by_hand: bool) -> str:
+    """The words of a task that finds another one at work. Raises AlreadyRunning where that is itself."""
+    if held.task_id == task_id:
+        raise AlreadyRunning
+    if not by_hand:
+        services.leases.unmark_queued(machine_id)
+    services.alarms.wake(machine_id, after_s=LOOK_AGAIN_S)
+    since = datetime.fromtimestamp(held.since_ms / 1000, UTC)
+    words = f"{SKIPPED}{held.operation} has run since {since:%Y-%m-%d %H:%M:%S} UTC"
+    log.info("operation_ended", outcome="skipped", words=words)
+    return words
 
 
 def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: Guard) -> tuple[HistoryEntry, float]:

@@ -108,12 +108,12 @@ class Leases:
         self._give_back = client.register_script(_GIVE_BACK_LUA)
         self._queue = client.register_script(_QUEUE_LUA)
 
-    def take(self, machine_id: str, operation: str, task_id: str) -> tuple[Lease | None, Lease | None]:
-        """Take the lease: (ours, None), or (None, the one that stands). Ends the queued mark."""
+    def take(self, machine_id: str, operation: str, task_id: str) -> tuple[Lease, bool]:
+        """Take the lease: (ours, True), or (the one that stands, False). Taking it ends the queued mark."""
         keys = [lease_key(machine_id), _fence_key(machine_id), queued_key(machine_id)]
         taken, text = self._take(keys=keys, args=[operation, task_id, _FENCE_TTL_S, LEASE_MS])
         lease = parse(machine_id, text)
-        return (lease, None) if taken else (None, lease)
+        return lease, bool(taken)
 
     def renew(self, lease: Lease) -> Renewal:
         """Renew it, or take it again where it vanished and no other number was given out."""

@@ -45,6 +45,8 @@ log = structlog.get_logger()
 
 # Redis or the number of wipes said no: the next look comes soon, and not at once.
 NOT_NOW_S = 1.0
+# A lease ends by itself within 30 s of its worker's death.
+BUSY_LOOK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Looker:
             return False
         if choice.forget:
             return False
-        self._wake(machine.id, choice)
+        self._wake(machine.id, choice, busy=sight.busy)
         return True
 
     def _keep_records(self, sight: Sight) -> Machine:
@@ -146,8 +148,8 @@ class Looker:
 
     def _acknowledge(self, machine_id: str, name: OperationName) -> None:
         """Store an id of Omni's as seen, under the machine's lease and after a fresh decision."""
-        lease, _ = self._leases.take(machine_id, name.value, "watcher")
-        if lease is None:
+        lease, taken = self._leases.take(machine_id, name.value, "watcher")
+        if not taken:
             return
         try:
             started_ms = now_ms(self._redis)
@@ -186,7 +188,7 @@ class Looker:
         choice = self._choice(machine, decision, sight)
         if choice.forget:
             self._attempts.clear(machine.id, *choice.forget)
-        self._wake(machine.id, choice)
+        self._wake(machine.id, choice, busy=sight.busy)
         if choice.operation is None or sight.busy or self._mirror.settling():
             return
         try:
@@ -197,9 +199,11 @@ class Looker:
         if not sent:
             self._alarms.wake(machine.id, after_s=NOT_NOW_S)
 
-    def _wake(self, machine_id: str, choice: Choice) -> None:
-        if choice.wake_s is not None:
-            self._alarms.wake(machine_id, after_s=choice.wake_s)
+    def _wake(self, machine_id: str, choice: Choice, *, busy: bool) -> None:
+        # What is due waits for an operation that runs, or for one whose worker died: nobody tells of its end then.
+        wake_s = BUSY_LOOK_S if busy and choice.operation is not None else choice.wake_s
+        if wake_s is not None:
+            self._alarms.wake(machine_id, after_s=wake_s)
 
 
 def _machine_status_edit(status: MachineStatus) -> Any:

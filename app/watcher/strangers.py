@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import structlog
@@ -15,6 +16,8 @@ log = structlog.get_logger()
 
 MOST = 1_000
 KEPT = timedelta(hours=24)
+# Counting looks at every machine; in between, those that were let in are added up.
+COUNT_EVERY_S = 30.0
 
 
 class Strangers:
@@ -23,13 +26,18 @@ class Strangers:
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._refused = False
+        self._count = 0
+        self._counted_s = -COUNT_EVERY_S
 
     def welcome(self, machine: Machine) -> bool:
         """Whether a MachineStatus may be made for this machine."""
         if machine.infra_machine is not None:
             return True
-        strangers = self._mirror.holders(Kind.MACHINE_STATUS) - self._mirror.holders(Kind.INFRA_MACHINE)
-        if len(strangers) < MOST:
+        if time.monotonic() - self._counted_s > COUNT_EVERY_S:
+            self._counted_s = time.monotonic()
+            self._count = len(self._known())
+        if self._count < MOST:
+            self._count += 1
             self._refused = False
             return True
         if not self._refused:
@@ -39,8 +47,7 @@ class Strangers:
 
     def show_out(self, omni: Omni) -> None:
         """Remove the MachineStatus of strangers that have been away for a day. Raises OmniError."""
-        strangers = self._mirror.holders(Kind.MACHINE_STATUS) - self._mirror.holders(Kind.INFRA_MACHINE)
-        for machine, notes in self._mirror.load_noted(sorted(strangers)):
+        for machine, notes in self._mirror.load_noted(sorted(self._known())):
             resource = self._mirror.resource(Kind.MACHINE_STATUS, machine.id)
             if resource is None or notes.tunnel is not None:
                 continue
@@ -49,3 +56,6 @@ class Strangers:
             if machine.now - updated > KEPT and notes.booted_ms < booted_ms:
                 omni.remove(Kind.MACHINE_STATUS, machine.id)
                 log.info("unknown_machine_forgotten", machine_id=machine.id)
+
+    def _known(self) -> set[str]:
+        return self._mirror.holders(Kind.MACHINE_STATUS) - self._mirror.holders(Kind.INFRA_MACHINE)
