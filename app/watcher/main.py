@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from app.watcher.lost import find_lost_records
 from app.watcher.provider import Provider
 from app.watcher.strangers import Strangers
 from app.watcher.tracking import Tracking
+from config.celery import SWITCH_INTERVAL_S
 from config.settings import Settings
 from workers.enqueue import use_queue
 
@@ -185,6 +187,7 @@ def run(settings: Settings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     client = connect(settings)
     use_queue(settings)
     omni = Omni(settings.omni_api_endpoint, settings.id)
