@@ -17,11 +17,29 @@ def address_of(machine_id: str, state_dir: str | Path | None) -> str:
     """
     if not state_dir:
         raise AddressUnknown("the agent's BMC is of the api kind, but --api-power-mgmt-state-dir is not set")
-    for path in sorted(Path(state_dir).glob("*.config")):
-        config = _read(path)
-        if str(config.get("NodeUUID", "")).lower() == machine_id:
-            return _address(path, config)
-    raise AddressUnknown(f"no *.config file in {state_dir} has the NodeUUID {machine_id}")
+    folder = Path(state_dir)
+    path = _places.get((folder, machine_id))
+    config = _read(path) if path else {}
+    if path is None or _machine_of(config) != machine_id:
+        _look_through(folder)
+        path = _places.get((folder, machine_id))
+        config = _read(path) if path else {}
+    if path is None or _machine_of(config) != machine_id:
+        raise AddressUnknown(f"no *.config file in {state_dir} has the NodeUUID {machine_id}")
+    return _address(path, config)
+
+
+# Which file is whose: so that setting up a rack does not read every file for every machine. It is only a hint.
+_places: dict[tuple[Path, str], Path] = {}
+
+
+def _look_through(folder: Path) -> None:
+    for path in sorted(folder.glob("*.config"), reverse=True):  # of two files for one machine the first one counts
+        _places[folder, _machine_of(_read(path))] = path
+
+
+def _machine_of(config: dict[str, Any]) -> str:
+    return str(config.get("NodeUUID", "")).lower()
 
 
 def _read(path: Path) -> dict[str, Any]:
