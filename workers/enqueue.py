@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from app.machine.decide import decide, operation_id
 from app.machine.model import Operation, OperationName
 from app.state.attempts import Attempts
-from app.state.lease import Leases
+from app.state.lease import Leases, unmark_queued
 from app.state.mirror import Mirror
 from app.state.secrets import sealer
 from app.state.wipes import WipeSlots
@@ -61,17 +61,20 @@ def enqueue(leases: Leases, machine_id: str, operation: Operation, slots: WipeSl
 
     Raises QueueUnavailable.
     """
-    wiping = operation.name is OperationName.WIPE and slots is not None
-    if not leases.mark_queued(machine_id, operation.name.value):
-        return False
-    if wiping and slots is not None and not slots.take(machine_id):
-        leases.unmark_queued(machine_id)
-        return False
+    try:
+        if not leases.mark_queued(machine_id, operation.name.value):
+            return False
+        if operation.name is OperationName.WIPE and slots is not None and not slots.take(machine_id):
+            leases.unmark_queued(machine_id)
+            return False
+    except redis.RedisError as error:
+        unmark_queued(leases, machine_id)  # it may stand although the answer was lost
+        raise QueueUnavailable(f"cannot mark {operation.name}: {type(error).__name__}") from error
     cause = operation_id(machine_id, operation)
     try:
         TASKS[operation.name].apply_async(kwargs={"machine_id": machine_id, "operation_id": cause}, retry=False)
     except OperationalError as error:
-        leases.unmark_queued(machine_id)
+        unmark_queued(leases, machine_id)
         raise QueueUnavailable(f"cannot send {operation.name}: {type(error).__name__}") from error
     log.info("operation_enqueued", machine_id=machine_id, operation=operation.name.value, reason=operation.reason)
     return True

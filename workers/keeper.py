@@ -39,12 +39,16 @@ class Guard:
         self._lock = threading.Lock()
 
     def check(self) -> None:
-        """Go on only if the lease is ours and no higher number was given out. Raises LeaseLost, DecideAnew."""
-        if self._lost or time.monotonic() - self._renewed_s > LEASE_MS / 1000:
-            raise LeaseLost("the lease on the machine was lost")
+        """Go on only if the lease is ours and was so all the time. Raises LeaseLost, DecideAnew."""
+        self.check_still_ours()
         if self._retaken:
             self._retaken = False
             raise DecideAnew
+
+    def check_still_ours(self) -> None:
+        """Record what was done only if no higher number was given out. Raises LeaseLost."""
+        if self._lost or time.monotonic() - self._renewed_s > LEASE_MS / 1000:
+            raise LeaseLost("the lease on the machine was lost")
         try:
             highest = self._leases.fence(self.lease.machine_id)
         except redis.RedisError as error:

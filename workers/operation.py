@@ -20,24 +20,30 @@ Usage:
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import redis
 import structlog
 from celery.exceptions import Ignore
 
+from app.machine.decide import decide
 from app.machine.decide import operation_id as id_of
 from app.machine.model import Operation
 from app.omni.errors import OmniError, OmniUnavailable
 from app.state.attempts import Attempt
 from app.state.connection import now_ms
 from app.state.history import HistoryEntry
-from app.state.lease import Lease
+from app.state.lease import Lease, unmark_queued
+from app.state.mirror import MirrorUnreadable
 from workers.errors import OperationError, OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
 from workers.services import Services, current
-from workers.turn import NotDue, PowerUnreadable, Procedure, Turn, begin
+from workers.turn import NotDue, PowerUnreadable, Procedure, Turn, begin, decide_options
 
 log = structlog.get_logger()
 
@@ -70,21 +76,35 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
     Raises OperationFailed with the cause in words, AlreadyRunning.
     """
     machine_id = _checked(machine_id)
-    if reason := services.mirror.settling():
-        services.leases.unmark_queued(machine_id)
-        return SKIPPED + reason
-    lease, taken = services.leases.take(machine_id, procedure.name.value, task_id)
-    if not taken:
-        return _busy(services, lease, machine_id, task_id, by_hand=operation_id is None)
-    if operation_id is None:
-        services.attempts.clear(machine_id, procedure.name.value)
+    try:
+        if reason := services.mirror.settling():
+            services.leases.unmark_queued(machine_id)
+            return SKIPPED + reason
+        lease, taken = services.leases.take(machine_id, procedure.name.value, task_id)
+        if not taken:
+            return _busy(services, lease, machine_id, task_id, by_hand=operation_id is None)
+        if operation_id is None:
+            services.attempts.clear(machine_id, procedure.name.value)
+    except redis.RedisError as error:
+        unmark_queued(services.leases, machine_id)
+        return f"{SKIPPED}Redis does not answer ({type(error).__name__})"
     with services.keeper.hold(lease) as guard:
         entry, look_again_s = _attempt(services, procedure, machine_id, guard)
-    services.alarms.wake(machine_id, after_s=look_again_s)
+    with _bookkeeping("alarm"):
+        services.alarms.wake(machine_id, after_s=look_again_s)
     log.info("operation_ended", outcome=entry.outcome, words=entry.words)
     if entry.outcome == "failed":
         raise OperationFailed(entry.words)
     return entry.words
+
+
+@contextmanager
+def _bookkeeping(what: str) -> Iterator[None]:
+    """What was done was done, whether or not Redis can be told."""
+    try:
+        yield
+    except redis.RedisError as error:
+        log.warning("not_noted", what=what, error=type(error).__name__)
 
 
 def _busy(services: Services, held: Lease, machine_id: str, task_id: str, *, by_hand: bool) -> str:
@@ -102,17 +122,14 @@ def _busy(services: Services, held: Lease, machine_id: str, task_id: str, *, by_
 
 def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: Guard) -> tuple[HistoryEntry, float]:
     """One attempt, with its entry in the history, and when to look again (s)."""
-    started_ms = now_ms(services.redis)
+    started_s = time.monotonic()
     operation: Operation | None = None
 
     def entry(outcome: str, words: str, attempt: int = 0) -> HistoryEntry:
         cause = id_of(machine_id, operation) if operation else ""
-        task_id = guard.lease.task_id
-        ended_ms = now_ms(services.redis)
-        return HistoryEntry(procedure.name.value, cause, task_id, started_ms, ended_ms, outcome, words, attempt)
-
-    def failed(error: Exception) -> tuple[HistoryEntry, float]:
-        return _failed(services, entry, operation, machine_id, error)
+        ended_ms = guard.lease.since_ms + int((time.monotonic() - started_s) * 1000)
+        times = (guard.lease.since_ms, ended_ms)
+        return HistoryEntry(procedure.name.value, cause, guard.lease.task_id, *times, outcome, words, attempt)
 
     try:
         while True:
@@ -123,22 +140,34 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
                 break
             except DecideAnew:
                 log.info("deciding_anew")  # Redis was emptied meanwhile
-        _succeeded(services, turn)
-        ended = entry("done", words), 0.0
-        services.history.add(machine_id, ended[0])
-    except (NotDue, LeaseLost) as reason:
-        ended = entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
+    except (NotDue, LeaseLost, MirrorUnreadable) as reason:
+        return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
     except OmniUnavailable as reason:
-        ended = entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
-    except PowerUnreadable as unreadable:
-        operation = unreadable.operation
-        ended = failed(unreadable.error)
-    except (OperationError, OmniError) as error:
-        ended = failed(error)
+        return entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
     except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see
-        log.exception("operation_broke")
-        ended = failed(error)
-    return ended
+        failure = error.error if isinstance(error, PowerUnreadable) else error
+        operation = (
+            error.operation
+            if isinstance(error, PowerUnreadable)
+            else operation or _meant(services, procedure, machine_id)
+        )
+        if not isinstance(failure, OperationError | OmniError):
+            log.exception("operation_broke")
+        return _failed(services, entry, operation, machine_id, failure)
+    done = entry("done", words)
+    with _bookkeeping("success"):
+        _succeeded(services, turn)
+        services.history.add(machine_id, done)
+    return done, 0.0
+
+
+def _meant(services: Services, procedure: Procedure, machine_id: str) -> Operation | None:
+    """The operation that a task was about to do when it failed before it could confirm that."""
+    try:
+        machine = services.mirror.load(machine_id)
+    except (redis.RedisError, MirrorUnreadable):
+        return None
+    return decide(machine, decide_options(services.settings)).find(procedure.name)
 
 
 def _succeeded(services: Services, turn: Turn) -> None:
@@ -162,25 +191,31 @@ def _failed(
     services: Services, entry: Any, operation: Operation | None, machine_id: str, error: Exception
 ) -> tuple[HistoryEntry, float]:
     """Count a failed attempt, and park the operation after the last."""
-    known = isinstance(error, OperationError)
     words = error.words() if isinstance(error, OperationError) else f"{type(error).__name__}: {error}"
     if operation is None:
         return entry("failed", words), LOOK_AGAIN_S * 5
+    count, look_again_s = 1, OperationError.backoff_s[0]
+    with _bookkeeping("failure"):
+        attempt = _count(services, operation, machine_id, error, words)
+        count, look_again_s = attempt.count, max(0.0, (attempt.next_ms - attempt.failed_ms) / 1000)
+        services.attempts.store(machine_id, attempt)
+        services.history.add(machine_id, entry("failed", words, count))
+        log.warning("operation_failed", error=attempt.error, words=words, attempt=count, parked=attempt.parked)
+    return entry("failed", words, count), look_again_s
+
+
+def _count(services: Services, operation: Operation, machine_id: str, error: Exception, words: str) -> Attempt:
+    """The attempt that has just failed, and when the next one is due. Raises `redis.RedisError`."""
     name, cause, now = operation.name.value, id_of(machine_id, operation), now_ms(services.redis)
     before = services.attempts.of(machine_id).get(name)
     count = before.count + 1 if before and before.operation_id == cause else 1
     parks = isinstance(error, OperationError) and error.parks
     parked = parks or count >= services.settings.operation_attempts
     backoff = error.backoff_s if isinstance(error, OperationError) else OperationError.backoff_s
-    delay_s = backoff[min(count, len(backoff)) - 1]
-    next_ms = now + int(delay_s * 1000)
+    next_ms = now + int(backoff[min(count, len(backoff)) - 1] * 1000)
     if parked:
         next_ms = 0 if parks else _parked_until(services, now)
-    kind = type(error).__name__
-    services.attempts.store(machine_id, Attempt(name, cause, count, next_ms, parked, kind, words, now))
-    services.history.add(machine_id, entry("failed", words, count))
-    log.warning("operation_failed", error=kind, words=words, attempt=count, parked=parked, expected=known)
-    return entry("failed", words, count), max(0.0, (next_ms - now) / 1000)
+    return Attempt(name, cause, count, next_ms, parked, type(error).__name__, words, now)
 
 
 def _parked_until(services: Services, now: int) -> int:

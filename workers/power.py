@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import redis
 import structlog
 
 from app.machine.model import OperationName, PowerState
+from app.omni.errors import OmniError
 from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
 from workers.bmc.errors import BmcError
 from workers.celery_app import app
 from workers.errors import BmcStateUnknown
+from workers.keeper import DecideAnew, LeaseLost
 from workers.operation import perform
 from workers.turn import Procedure, Turn
 
@@ -33,6 +36,7 @@ def power_on(turn: Turn) -> str:
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
     if turn.operation.pxe:
         arm_pxe(turn)
+    turn.guard.check()
     put_back = [_record_power_on(turn)]
     if requested:
         put_back.append(record_reboot(turn, requested, with_time=False))
@@ -61,14 +65,26 @@ def arm_pxe(turn: Turn) -> None:
 
 def send(turn: Turn, command: Callable[[], None], put_back: list[Callable[[], None]]) -> None:
     """Send one power command; undo the records where the BMC says that it was not carried out."""
-    turn.about_to_act()
+    try:
+        turn.about_to_act()
+    except (DecideAnew, LeaseLost, redis.RedisError):
+        _put_back(put_back)  # surely not sent
+        raise
     try:
         command()
     except BmcError as error:
         if error.executed is False:
-            for undo in reversed(put_back):
-                undo()
+            _put_back(put_back)
         raise
+
+
+def _put_back(undos: list[Callable[[], None]]) -> None:
+    """Undo records, last first; what cannot be undone must not hide why it should have been."""
+    for undo in reversed(undos):
+        try:
+            undo()
+        except (OmniError, LeaseLost, redis.RedisError) as error:
+            log.warning("record_not_put_back", error=type(error).__name__)
 
 
 def wait_for(turn: Turn, wanted: PowerState) -> None:

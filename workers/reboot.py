@@ -24,6 +24,7 @@ def reboot(turn: Turn) -> str:
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
     if turn.operation.pxe:
         arm_pxe(turn)
+    turn.guard.check()
     send(turn, turn.bmc.reboot, [record_reboot(turn, requested, with_time=True)])
     return f"rebooted: {turn.operation.reason}"
 

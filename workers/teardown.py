@@ -63,6 +63,7 @@ def _reboot_into_agent(turn: Turn) -> bool:
 
 
 def _let_go(turn: Turn) -> None:
+    turn.guard.check()
     known = turn.services.mirror.resource(Kind.INFRA_MACHINE, turn.machine.id)
     try:
         resource = turn.services.omni.remove_finalizers(Kind.INFRA_MACHINE, turn.machine.id, known=known)

@@ -11,12 +11,12 @@ import structlog
 
 from app.agents.errors import GatewayUnreachable
 from app.machine.decide import decide
-from app.machine.model import BmcConfiguration, DecideOptions, Decision, Machine, Operation, OperationName, PowerState
+from app.machine.model import DecideOptions, Decision, Machine, Operation, OperationName, PowerState
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from config.settings import Settings
 from workers.bmc.client import Bmc, open_bmc
-from workers.bmc.errors import BmcError
+from workers.bmc.errors import BmcError, BmcUnsupported
 from workers.keeper import Guard
 from workers.services import Services
 
@@ -70,16 +70,21 @@ class Turn:
     operation: Operation
     guard: Guard
     session: Bmc | None
+    no_session: BmcError | None = None
 
     @property
     def bmc(self) -> Bmc:
-        """The session with the machine's BMC."""
+        """The session with the machine's BMC. Raises the BmcError that prevented it."""
         if self.session is None:
-            raise RuntimeError(f"{self.operation.name} has no BMC session")
+            raise self.no_session or BmcUnsupported("no BMC is configured", executed=False)
         return self.session
 
     def store(self, kind: Kind, edit: Callable[[Any], None]) -> Resource:
-        """Change our record of the machine in Omni (made when missing), and in the mirror."""
+        """Change our record of the machine in Omni (made when missing), and in the mirror. Raises LeaseLost.
+
+        Whoever lost the lease may be hours late, and would write over what others have done since.
+        """
+        self.guard.check_still_ours()
         known = self.services.mirror.resource(kind, self.machine.id)
         resource = self.services.omni.update(
             kind, self.machine.id, lambda draft: edit(draft.spec), known=known, create=True
@@ -107,11 +112,17 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
     confirm(services, machine_id, procedure.confirms)
     machine = services.mirror.load(machine_id)
     options = decide_options(services.settings)
-    session = None
+    session: Bmc | None = None
+    no_session: BmcError | None = None
     try:
         configuration = machine.bmc_configuration
         if procedure.reads_power and configuration and decide(machine, options).gate is None:
-            machine, session = _read_power(services, procedure, machine, configuration)
+            try:
+                session = open_bmc(configuration)
+                machine = _read_power(services, machine, session)
+            except BmcError as error:
+                no_session = error
+                machine = _power_not_read(services, procedure, machine, error)
         decision = decide(machine, options)
         operation = procedure.find(machine, decision) if procedure.find else decision.find(procedure.name)
         if operation is None:
@@ -119,7 +130,7 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
         if procedure.waits_for_wipe:
             _wait_for_wipe(services, machine_id)
         guard.check()
-        yield Turn(services, machine, decision, operation, guard, session)
+        yield Turn(services, machine, decision, operation, guard, session, no_session)
     finally:
         if session is not None:
             session.close()
@@ -128,38 +139,33 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
 def confirm(services: Services, machine_id: str, kinds: tuple[Kind, ...]) -> None:
     """Read these resources from Omni itself into the mirror."""
     for kind in kinds:
+        before = services.mirror.resource(kind, machine_id)  # read first: what comes in meanwhile must stay
         resource = services.omni.get(kind, machine_id)
         if resource is not None:
             services.mirror.put(resource)
-            continue
-        stale = services.mirror.resource(kind, machine_id)
-        if stale is not None:
-            services.mirror.remove(stale)
+        elif before is not None:
+            services.mirror.remove(before)
 
 
-def _read_power(
-    services: Services, procedure: Procedure, machine: Machine, configuration: BmcConfiguration
-) -> tuple[Machine, Bmc | None]:
-    """The machine with its power as the BMC says it now."""
-    session = None
-    try:
-        session = open_bmc(configuration)
-        state = session.power_state()
-    except BmcError as error:
-        if procedure.reads_power == "must":
-            if session:
-                session.close()
-            due = decide(machine, decide_options(services.settings)).find(procedure.name)
-            if due is None:
-                raise NotDue(f"the power state cannot be read: {error}") from None
-            raise PowerUnreadable(due, error) from None
-        log.info("power_not_read", error=str(error))
-        return replace(machine, facts=replace(machine.facts, powered_on=None)), session
+def _read_power(services: Services, machine: Machine, session: Bmc) -> Machine:
+    """The machine with its power as the BMC says it now. Raises BmcError."""
+    state = session.power_state()
     services.power_notes.observed({machine.id: state})
     powered_on = {PowerState.ON: True, PowerState.OFF: False, PowerState.UNKNOWN: None}[state]
-    accessible = False if powered_on is False else machine.facts.agent_accessible
-    facts = replace(machine.facts, powered_on=powered_on, agent_accessible=accessible)
-    return replace(machine, facts=facts), session
+    if powered_on is not machine.facts.powered_on:
+        machine = services.mirror.load(machine.id)  # what is known of the agent follows from the power
+    return replace(machine, facts=replace(machine.facts, powered_on=powered_on))
+
+
+def _power_not_read(services: Services, procedure: Procedure, machine: Machine, error: BmcError) -> Machine:
+    """The machine with its power not known. Raises NotDue or PowerUnreadable where nothing is done without it."""
+    if procedure.reads_power == "must":
+        due = decide(machine, decide_options(services.settings)).find(procedure.name)
+        if due is None:
+            raise NotDue(f"the power state cannot be read: {error}")
+        raise PowerUnreadable(due, error)
+    log.info("power_not_read", error=str(error))
+    return replace(machine, facts=replace(machine.facts, powered_on=None))
 
 
 def _wait_for_wipe(services: Services, machine_id: str) -> None:

@@ -5,6 +5,7 @@ An attempt belongs to an operation id, the hash of its cause; a new cause begins
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -38,8 +39,12 @@ def attempts_key(machine_id: str) -> str:
 
 
 def parse_attempts(fields: dict[bytes, bytes]) -> dict[str, Attempt]:
-    """Attempts by operation name."""
-    return {name.decode(): Attempt(**json.loads(text)) for name, text in fields.items()}
+    """Attempts by operation name. What another version has stored and this one cannot read is left out."""
+    found = {}
+    for name, text in fields.items():
+        with contextlib.suppress(ValueError, TypeError):
+            found[name.decode()] = Attempt(**json.loads(text))
+    return found
 
 
 class Attempts:

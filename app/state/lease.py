@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+import time
 from dataclasses import dataclass
 
 import redis
@@ -18,6 +19,8 @@ LEASE_MS = 30_000
 RENEW_EVERY_S = 10.0
 # A task that a dead broker swallowed is enqueued again after this.
 QUEUED_S = 300
+# A Redis that restarts is back within two seconds.
+UNMARK_TRIES, UNMARK_PAUSE_S = 10, 0.2
 # Longer than any operation's pause, so that a number is never forgotten while its holder lives.
 _FENCE_TTL_S = 172_800
 
@@ -142,3 +145,14 @@ class Leases:
     def unmark_queued(self, machine_id: str) -> None:
         """Take the mark off: the task could not be sent, or a person wants another one."""
         self._redis.delete(queued_key(machine_id))
+
+
+def unmark_queued(leases: Leases, machine_id: str) -> None:
+    """Take the mark off though Redis falters, else nothing would be enqueued for minutes."""
+    for _ in range(UNMARK_TRIES):
+        try:
+            leases.unmark_queued(machine_id)
+        except redis.RedisError:
+            time.sleep(UNMARK_PAUSE_S)
+        else:
+            return

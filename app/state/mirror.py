@@ -27,6 +27,9 @@ MACHINES = "om:machines"
 COMPLETE = "om:mirror:complete"
 BUILDING = "om:mirror:building"
 QUARANTINE = "om:quarantine"
+WATCHED = "om:mirror:watched"
+# The watcher says each second that it watches; a restart of it must not stop the rack.
+WATCHED_MS = 60_000
 FRESH = "om:fresh"
 TRACKING = "om:tracking"
 JOIN_CONFIG = "om:join-config"
@@ -56,6 +59,13 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('SREM', KEYS[2], ARGV[4])
 return had
 """
+_COMPLETE_LUA = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], 1, 'PX', ARGV[2]) end
+redis.call('SET', KEYS[4], 1, 'PX', ARGV[3])
+redis.call('SET', KEYS[3], 1)
+return 1
+"""
 
 
 def machine_key(machine_id: str) -> str:
@@ -63,25 +73,34 @@ def machine_key(machine_id: str) -> str:
     return f"om:m:{machine_id}"
 
 
+class MirrorUnreadable(Exception):
+    """The mirror was sealed with another key than ours: what it holds must not be taken for missing."""
+
+
 class Mirror:
-    """Reads and writes the mirror."""
+    """Reads and writes the mirror. Reading a machine may raise MirrorUnreadable."""
 
     def __init__(self, client: redis.Redis, sealer: Sealer) -> None:
         self._redis = client
         self._sealer = sealer
         self._put = client.register_script(_PUT_LUA)
         self._remove = client.register_script(_REMOVE_LUA)
+        self._complete = client.register_script(_COMPLETE_LUA)
 
     # Reading
 
     def complete(self) -> bool:
-        """Whether the mirror holds everything that Omni has."""
+        """Whether the mirror holds everything that Omni has, as far as a watcher knows that lately looked."""
+        return self._redis.exists(COMPLETE, WATCHED) == 2
+
+    def was_complete(self) -> bool:
+        """Whether it was complete when a watcher last looked, however long ago."""
         return bool(self._redis.exists(COMPLETE))
 
     def settling(self) -> str:
         """Why no task may begin now, or ''."""
-        complete, quarantine = self._redis.mget(COMPLETE, QUARANTINE)
-        if complete is None:
+        complete, watched, quarantine = self._redis.mget(COMPLETE, WATCHED, QUARANTINE)
+        if complete is None or watched is None:
             return "the mirror of Omni is not complete yet"
         if quarantine is not None:
             return "the mirror was just rebuilt; an operation from before may still run"
@@ -175,11 +194,22 @@ class Mirror:
         """Store the machine configuration, sealed."""
         self._redis.set(JOIN_CONFIG, self._sealer.seal(text.encode(), JOIN_CONFIG))
 
-    def mark_complete(self, quarantine_ms: int) -> None:
-        """The mirror is whole. No task begins for `quarantine_ms` (0: at once)."""
-        if quarantine_ms:
-            self._redis.set(QUARANTINE, 1, px=quarantine_ms)
-        self._redis.set(COMPLETE, 1)
+    def mark_complete(self, build: str, quarantine_ms: int) -> bool:
+        """The mirror is whole, unless Redis was emptied since `begin_build` named this build: False.
+
+        No task begins for `quarantine_ms` (0: at once).
+        """
+        return bool(
+            self._complete(keys=[BUILDING, QUARANTINE, COMPLETE, WATCHED], args=[build, quarantine_ms, WATCHED_MS])
+        )
+
+    def keep_watched(self) -> None:
+        """The watcher follows Omni, or tries to: without this the mirror counts as incomplete after a minute."""
+        self._redis.set(WATCHED, 1, px=WATCHED_MS)
+
+    def invalidate(self) -> None:
+        """Nobody knows how old the mirror is: nothing is decided from it until it is filled anew."""
+        self._redis.delete(COMPLETE, BUILDING)
 
     def begin_build(self) -> str:
         """The mirror is about to be filled anew; the answer names this attempt."""
@@ -204,12 +234,15 @@ class Mirror:
         args = [kind.value, created, _EMPTY_S, machine_id, *(k.value for k in PICTURE_KINDS)]
         return bool(self._remove(keys=[machine_key(machine_id), MACHINES], args=args))
 
-    def _open(self, kind: Kind, machine_id: str, data: bytes) -> Resource | None:
+    def _open(self, kind: Kind, machine_id: str, data: bytes) -> Resource:
         if kind in SEALED_KINDS:
             try:
                 data = self._sealer.open(data, _place(kind, machine_id))
             except SealBroken:
-                return None
+                raise MirrorUnreadable(
+                    "the BMC logins in Redis are sealed with another key: give all processes the same service account "
+                    "key, or without one the same state directory"
+                ) from None
         return Resource.load(kind, data)
 
     def _picture(self, machine_id: str, fields: Mapping[bytes, bytes], notes: Notes, now_ms: int) -> Machine:

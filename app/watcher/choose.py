@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.machine.decide import operation_id
+from app.machine.facts import tearing_down
 from app.machine.model import BootMode, Decision, Machine, Operation, OperationName
 from app.state.attempts import Attempt
 
@@ -42,15 +43,23 @@ def choose(machine: Machine, decision: Decision, attempts: Mapping[str, Attempt]
 
 
 def obsolete(machine: Machine, decision: Decision, attempts: Mapping[str, Attempt]) -> tuple[str, ...]:
-    """The attempts whose purpose was reached, whoever did it."""
-    facts = machine.facts
-    in_mode = decision.boot_mode is BootMode.TALOS_DISK or (
-        decision.boot_mode is BootMode.AGENT_PXE and facts.agent_accessible is True
-    )
+    """The attempts whose purpose was reached or is not wanted any more."""
+    return tuple(name for name in attempts if _is_obsolete(OperationName(name), machine, decision))
+
+
+def _is_obsolete(name: OperationName, machine: Machine, decision: Decision) -> bool:
+    if decision.find(name) is not None:
+        return False
+    facts, on = machine.facts, machine.facts.powered_on
+    settled = decision.gate is None and decision.wait_s is None and on is not None
+    in_agent_mode = decision.boot_mode is BootMode.AGENT_PXE and facts.agent_accessible is True
+    from_disk = decision.boot_mode is BootMode.TALOS_DISK and decision.wait_s is None
     reached = {
-        OperationName.REBOOT: in_mode and decision.find(OperationName.REBOOT) is None,
-        OperationName.POWER_ON: facts.powered_on is True,
-        OperationName.POWER_OFF: facts.powered_on is False,
         OperationName.WIPE: not decision.requires_wipe,
+        OperationName.CONFIGURE_BMC: machine.bmc_configuration is not None,
+        OperationName.POWER_ON: on is True or settled,
+        OperationName.POWER_OFF: on is False or settled,
+        OperationName.REBOOT: in_agent_mode or from_disk,
+        OperationName.TEARDOWN: not tearing_down(machine),
     }
-    return tuple(name for name in attempts if reached.get(OperationName(name), False))
+    return reached.get(name, True)

@@ -39,6 +39,7 @@ class Follower:
         self._watch: Watch | None = None
         self._stopping = False
         self._rebuilt_s = 0.0
+        self._generation = 0
         self._thread = threading.Thread(target=self._run, name=f"follow-{kind.value}", daemon=True)
 
     def start(self) -> None:
@@ -53,6 +54,7 @@ class Follower:
     def restart(self, *, rebuild: bool = False) -> None:
         """Begin the watch anew. rebuild: the mirror is gone, so nothing is established until that is done."""
         if rebuild:
+            self._generation += 1
             self.established.clear()
         if self._watch is not None:
             self._watch.cancel()
@@ -76,11 +78,16 @@ class Follower:
                 self.established.clear()
                 self.problem = f"Redis does not answer ({type(error).__name__})"
                 log.debug("mirror_not_written", kind=self.kind.value, error=type(error).__name__)
+            except Exception as error:  # the outer edge: a thread that ends would leave its kind stale for good
+                self.established.clear()
+                self.problem = f"{self.kind.value} cannot be followed: {type(error).__name__}: {error}"
+                log.exception("follow_broke", kind=self.kind.value)
             pause_s = _FIRST_PAUSE_S if time.monotonic() - began_s > _LONGEST_PAUSE_S else pause_s
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _follow(self) -> None:
+        generation = self._generation
         with self._omni.watch(self.kind) as watch:
             self._watch = watch
             if self._stopping:
@@ -88,14 +95,14 @@ class Follower:
             for event in watch:
                 match event:
                     case Bootstrap(resources):
-                        self._replace(resources)
+                        self._replace(resources, generation)
                     case Changed(resource):
                         if self._mirror.put(resource):
                             self._alarms.wake(resource.id)
                     case Destroyed(resource):
                         self._destroyed(resource)
 
-    def _replace(self, resources: tuple[Resource, ...]) -> None:
+    def _replace(self, resources: tuple[Resource, ...], generation: int) -> None:
         found = list(resources)
         if self.kind is Kind.WIPE_STATUS:
             listed = {r.id for r in found}
@@ -103,8 +110,9 @@ class Follower:
             found += [r for r in (self._omni.get(self.kind, m) for m in sorted(gone)) if r is not None]
         self._alarms.wake(*self._mirror.replace(self.kind, found))
         self._rebuilt_s = time.monotonic()
-        self.problem = ""
-        self.established.set()
+        if generation == self._generation:  # else Redis was emptied meanwhile, and this is lost
+            self.problem = ""
+            self.established.set()
         log.debug("watch_established", kind=self.kind.value, resources=len(found))
 
     def _destroyed(self, resource: Resource) -> None:

@@ -28,6 +28,7 @@ from app.machine.model import (
 from app.omni.client import Omni
 from app.omni.kinds import Kind
 from app.state.attempts import Attempt, Attempts, attempts_key, parse_attempts
+from app.state.boots import Boots
 from app.state.connection import now_ms
 from app.state.facts import Notes
 from app.state.history import History, HistoryEntry
@@ -73,7 +74,7 @@ class Looker:
         self._attempts = Attempts(client)
         self._history = History(client)
         self._slots = WipeSlots(client, settings.max_concurrent_wipes)
-        self._strangers = Strangers(mirror)
+        self._strangers = Strangers(mirror, Boots(client))
         self._finalizer = f"{settings.id}.MachineStatusController"
 
     def see(self, machine_ids: Sequence[str]) -> list[Sight]:
@@ -97,7 +98,7 @@ class Looker:
         if report is not None:
             self._write_report(machine, report)
         for operation in decision.operations:
-            if operation.name in ACKNOWLEDGEMENTS and not sight.busy:
+            if operation.name in ACKNOWLEDGEMENTS and not sight.busy and not self._mirror.settling():
                 self._acknowledge(machine.id, operation.name)
         self._enqueue(machine, decision, sight)
 
@@ -163,7 +164,7 @@ class Looker:
             self._history.add(machine_id, entry)
         finally:
             self._leases.give_back(lease)
-            self._alarms.wake(machine_id)
+        self._alarms.wake(machine_id)
 
     def _write_acknowledgement(self, machine_id: str, infra_machine: InfraMachine, operation: Operation) -> None:
         if operation.name is OperationName.ACKNOWLEDGE_REBOOT:

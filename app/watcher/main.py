@@ -13,6 +13,7 @@ import structlog
 
 from app.omni.client import Omni
 from app.omni.errors import OmniError
+from app.state.boots import Boots
 from app.state.connection import connect
 from app.state.health import WatcherHealth, note_watcher
 from app.state.lease import LEASE_MS
@@ -40,6 +41,8 @@ SECOND_S = 1.0
 RESYNC_S = 30.0
 # Omni answers in milliseconds, so a few calls at a time keep it busy; machines wait their turn.
 LOOKS_AT_A_TIME = 8
+# What cannot be read now will not be a second later; it is said once a minute.
+UNREADABLE_S = 60.0
 BATCH = 200
 
 
@@ -54,7 +57,7 @@ class Watcher:
         self._looker = Looker(settings, client, omni, self._mirror)
         self._provider = Provider(settings, client, omni, self._mirror)
         self._tracking = Tracking(client)
-        self._strangers = Strangers(self._mirror)
+        self._strangers = Strangers(self._mirror, Boots(client))
         self._pool = ThreadPoolExecutor(LOOKS_AT_A_TIME, thread_name_prefix="look")
         self._looking: set[str] = set()
         self._lock = threading.Lock()
@@ -62,10 +65,14 @@ class Watcher:
         self._announced = False
         self._problem = ""
         self._build = ""
+        self._leases_kept = False
 
     def start(self) -> None:
         """Begin to follow Omni."""
         if not self._mirror.complete():
+            # It may be days old. The leases that stand are as good as ever, if any do: Redis was not emptied.
+            self._leases_kept = self._mirror.was_complete()
+            self._mirror.invalidate()
             self._build = self._mirror.begin_build()
         self._followers.start()
 
@@ -92,6 +99,7 @@ class Watcher:
 
     def _each_second(self) -> None:
         self._tracking.update()
+        self._mirror.keep_watched()
         problem = ""
         try:
             problem = self._keep_connected()
@@ -112,6 +120,7 @@ class Watcher:
         if not self._announced:
             other = self._provider.other_alive()
             if other:
+                self._mirror.invalidate()  # no task of ours may begin either
                 return other
             self._announce()
         if not self._mirror.complete():
@@ -132,15 +141,17 @@ class Watcher:
     def _fill_mirror(self) -> None:
         """The complete mark is missing: the first start, or Redis was emptied, maybe amid a rebuild."""
         if not self._mirror.being_built(self._build):
-            self._build = self._mirror.begin_build()
+            self._build, self._leases_kept = self._mirror.begin_build(), False
             self._followers.rebuild()
             return
         if not self._followers.established():
             return
         find_lost_records(self._omni, self._mirror)
         self._provider.refresh_join_config()
-        quarantine_ms = 0 if self._redis.delete(FRESH) else LEASE_MS
-        self._mirror.mark_complete(quarantine_ms)
+        fresh = bool(self._redis.delete(FRESH))
+        quarantine_ms = 0 if fresh or self._leases_kept else LEASE_MS
+        if not self._mirror.mark_complete(self._build, quarantine_ms):
+            return
         self._alarms.wake(*self._mirror.machine_ids())
         self._resync_s = time.monotonic() - RESYNC_S + quarantine_ms / 1000
         log.info("mirror_complete", quarantine_ms=quarantine_ms)
@@ -153,13 +164,28 @@ class Watcher:
             again = [m for m in due if m in self._looking]
         ids = [m for m in due if m not in again]
         self._alarms.wake(*again, after_s=TICK_S)
-        for sight in self._looker.see(ids) if ids else ():
+        for machine_id, sight in zip(ids, self._see(ids), strict=True):
+            if sight is None:
+                self._alarms.wake(machine_id, after_s=UNREADABLE_S)
+                continue
             if self._looker.idle(sight):
                 continue
             with self._lock:
                 self._looking.add(sight.machine.id)
             self._pool.submit(self._look, sight)
         return len(due) == BATCH
+
+    def _see(self, machine_ids: list[str]) -> list[Sight | None]:
+        """What is known of these machines; None where that cannot be read. Raises `redis.RedisError`."""
+        try:
+            return list(self._looker.see(machine_ids)) if machine_ids else []
+        except redis.RedisError:
+            raise
+        except Exception:  # the outer edge: one unreadable machine must not stop the others
+            if len(machine_ids) == 1:
+                log.exception("machine_unreadable", machine_id=machine_ids[0])
+                return [None]
+        return [sight for machine_id in machine_ids for sight in self._see([machine_id])]
 
     def _look(self, sight: Sight) -> None:
         machine_id = sight.machine.id
@@ -220,6 +246,8 @@ def _lead(
                     stopping.wait(TICK_S)
             except redis.RedisError as error:
                 log.warning("redis_away", error=type(error).__name__)
+                if leadership.expired():
+                    return  # another watcher may be active by now
                 stopping.wait(SECOND_S)
     finally:
         watcher.stop()

@@ -87,10 +87,13 @@ class Provider:
             path = self._settings.state_dir / "installation"
             stored = self._redis.get(INSTALLATION_KEY)
             name = as_bytes(stored).decode() if stored else _read(path) or secrets.token_hex(16)
-            self._redis.set(INSTALLATION_KEY, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(name)
+            except OSError as error:
+                log.warning("installation_not_stored", path=str(path), error=type(error).__name__)
             self._installation = name
+        self._redis.set(INSTALLATION_KEY, self._installation)
         return self._installation
 
     def beat(self) -> None:

@@ -10,6 +10,7 @@ import structlog
 from app.machine.model import Machine
 from app.omni.client import Omni
 from app.omni.kinds import Kind
+from app.state.boots import Boots
 from app.state.mirror import Mirror
 
 log = structlog.get_logger()
@@ -23,8 +24,9 @@ COUNT_EVERY_S = 30.0
 class Strangers:
     """Counts strangers, and shows them out."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, boots: Boots) -> None:
         self._mirror = mirror
+        self._boots = boots
         self._refused = False
         self._count = 0
         self._counted_s = -COUNT_EVERY_S
@@ -54,6 +56,7 @@ class Strangers:
             updated = resource.raw.metadata.updated.ToDatetime(tzinfo=machine.now.tzinfo)
             booted_ms = int((machine.now - KEPT).timestamp() * 1000)
             if machine.now - updated > KEPT and notes.booted_ms < booted_ms:
+                self._boots.forget(machine.id)  # else it would be noted again at once
                 omni.remove(Kind.MACHINE_STATUS, machine.id)
                 log.info("unknown_machine_forgotten", machine_id=machine.id)
 

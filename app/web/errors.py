@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.boot.errors import BootError, ConfigNotReady, FactoryUnavailable
 from app.machine.errors import ScriptRefused
+from app.state.mirror import MirrorUnreadable
 from app.web.answers import text
 
 log = structlog.get_logger()
@@ -23,6 +24,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(BootError, _boot_error)
     app.register_error_handler(ScriptRefused, _script_refused)
     app.register_error_handler(redis.RedisError, _redis_error)
+    app.register_error_handler(MirrorUnreadable, _mirror_unreadable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -61,6 +63,11 @@ def _script_refused(error: ScriptRefused) -> Response:
 def _redis_error(error: redis.RedisError) -> Response:
     log.error("redis_unreachable", path=request.path, error=str(error))
     return answer("Redis does not answer: try again in a few seconds", 503, retry_after_s=REDIS_RETRY_AFTER_S)
+
+
+def _mirror_unreadable(error: MirrorUnreadable) -> Response:
+    log.error("mirror_unreadable", path=request.path, error=str(error))
+    return answer(str(error), 503, retry_after_s=REDIS_RETRY_AFTER_S)
 
 
 def _unexpected(error: Exception) -> Response:

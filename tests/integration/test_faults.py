@@ -56,9 +56,7 @@ def test_each_task_delivered_twice_does_its_work_once(tmp_path):
 
 
 def test_failing_wipes_are_parked_shown_with_the_agents_words_and_retried_by_hand(tmp_path):
-    with WholeSite(
-        tmp_path, "--operation-attempts=2", machines=1, wipe_s=0.2, boot_s=0.2, fail_wipes=2
-    ) as site:
+    with WholeSite(tmp_path, "--operation-attempts=2", machines=1, wipe_s=0.2, boot_s=0.2, fail_wipes=2) as site:
         site.accept_all()
         url = f"http://127.0.0.1:{site.port}/api/v1/machines"
 

@@ -70,7 +70,7 @@ def test_factory_gone_boots_go_on_from_the_cache_after_restart_and_redis_loss(tm
         site.factory.status = 500
         assert site.stop() == 0
         site.redis.flushall()
-        site.mirror.mark_complete(0)
+        site.mirror.mark_complete(site.mirror.begin_build(), 0)
         site.start()
         assert site.boot(new_id()).text == first.text
         assert len(site.factory.bodies) == 1

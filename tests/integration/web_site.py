@@ -188,7 +188,7 @@ def web_site(folder: Path, *options: str) -> Iterator[WebSite]:
     try:
         wait_until(redis_socket.exists)
         site.mirror.put_join_config(JOIN_CONFIG)
-        site.mirror.mark_complete(0)
+        site.mirror.mark_complete(site.mirror.begin_build(), 0)
         site.start()
         yield site
     finally:

@@ -9,13 +9,14 @@ import sys
 
 import redis
 
+from app.machine.model import OperationName
 from app.state.mirror import Mirror
 from app.state.secrets import sealer
 from config.settings import load
 from lab.rack import RackOptions
 from lab.rack_thread import RackThread
 from tests.integration.children import MARK, marked_processes, wait_until
-from workers.enqueue import use_queue
+from workers.enqueue import TASKS, use_queue
 
 UP_S = 60  # seven Python processes on two busy cores
 
@@ -59,6 +60,7 @@ class WholeSite:
         self.settings = load([*options, f"--redis-url=unix://{run_dir / 'redis.sock'}"], {})
         self.redis = redis.Redis.from_url(self.settings.redis_url)
         self.mirror = Mirror(self.redis, sealer(self.settings))
+        TASKS[OperationName.WIPE].app._backend_cache = None  # of an earlier test
         use_queue(self.settings)
         wait_until(self.complete, UP_S)
         return self

@@ -84,7 +84,13 @@ def test_agent_gets_its_options_and_the_machines_own_arguments():
     machine = wish(at_rest(), extra_kernel_args="  net.ifnames=0\tdebug\n ")
     found = factory(machine, agent_test_mode=True, agent_mode_talos_version="v1.14.0")
     assert found.schematic.kernel_args == (
-        CONFIG, AGENT, "metal.provider.test.mode=1", "console=tty0", "console=ttyS0", "net.ifnames=0", "debug",
+        CONFIG,
+        AGENT,
+        "metal.provider.test.mode=1",
+        "console=tty0",
+        "console=ttyS0",
+        "net.ifnames=0",
+        "debug",
     )
     assert found.talos_version == "v1.14.0"
 

@@ -289,8 +289,10 @@ PICTURES = {
     "wiping": wiping(),
     "cooling down": powered_on_ago(wiping(agent=False), 33.123456),
     "lost": lost(),
-    "removed": wish(at_rest(reboot_status=RebootStatus(replace(META, phase=Phase.TEARING_DOWN))),
-                    meta=replace(META, phase=Phase.TEARING_DOWN)),
+    "removed": wish(
+        at_rest(reboot_status=RebootStatus(replace(META, phase=Phase.TEARING_DOWN))),
+        meta=replace(META, phase=Phase.TEARING_DOWN),
+    ),
     "user": at_rest(bmc_config=user_login(ipmi=Ipmi("10.0.0.9", 0, "talos-agent", "pw"))),
     "user, in use": at_rest(
         bmc_config=user_login(ipmi=Ipmi("10.0.0.9", 0, "admin", "pw"), api_address=""),

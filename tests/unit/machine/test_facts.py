@@ -172,5 +172,3 @@ def test_agent_accessible_not_on_a_machine_that_is_off(agent):
     assert facts.agent_accessible(seen(at_rest(), False, agent)) is False
     assert facts.agent_accessible(seen(at_rest(), None, agent)) is agent
     assert facts.agent_accessible(seen(at_rest(), True, agent)) is agent
-
-

@@ -166,8 +166,11 @@ def test_power_unknown_says_so():
         (allocated(on=False), OperationName.POWER_ON, {"cluster_talos_version": "1.13.8"}),
         (wiping(on=False), OperationName.POWER_ON, {"preferred_power_state": ON}),
         (wiping(on=False), OperationName.POWER_ON, {"requested_reboot_id": "r1"}),
-        (wish(allocated(), power_off_request_id="p1"), OperationName.ACKNOWLEDGE_POWER_OFF,
-         {"power_off_request_id": "p2"}),
+        (
+            wish(allocated(), power_off_request_id="p1"),
+            OperationName.ACKNOWLEDGE_POWER_OFF,
+            {"power_off_request_id": "p2"},
+        ),
     ],
 )
 def test_cause_changes_with_what_makes_it_due(machine, name, change):

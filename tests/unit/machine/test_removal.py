@@ -74,7 +74,5 @@ def test_teardown_of_a_machine_that_is_off_does_not_wait_for_an_agent():
 
 
 def test_teardown_of_a_machine_never_seen_is_due():
-    machine = replace(
-        wish(at_rest(), meta=GOING), bmc_configuration=None, machine_status=None, wipe_status=None
-    )
+    machine = replace(wish(at_rest(), meta=GOING), bmc_configuration=None, machine_status=None, wipe_status=None)
     assert operation(machine, TEARDOWN).pxe is False

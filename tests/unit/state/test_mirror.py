@@ -8,7 +8,7 @@ import pytest
 from app.machine.model import PowerState
 from app.omni.kinds import Kind
 from app.state.boots import Boots
-from app.state.mirror import Mirror, machine_key
+from app.state.mirror import Mirror, MirrorUnreadable, machine_key
 from app.state.power import PowerNotes
 from app.state.secrets import SealBroken, Sealer
 from app.state.wake import Alarms
@@ -73,7 +73,8 @@ def test_bmc_login_is_sealed_and_useless_with_another_key(mirror: Mirror, client
     configuration = mirror.load(MACHINE).bmc_configuration
     assert configuration is not None and configuration.ipmi is not None and configuration.ipmi.password == "s3cret"
     assert b"s3cret" not in b"".join(client.hgetall(machine_key(MACHINE)).values())
-    assert Mirror(client, Sealer(b"x" * 32)).load(MACHINE).bmc_configuration is None
+    with pytest.raises(MirrorUnreadable, match="another key"):  # never: there is none
+        Mirror(client, Sealer(b"x" * 32)).load(MACHINE)
 
 
 def test_box_of_another_machine_does_not_open() -> None:

@@ -30,7 +30,7 @@ class Site:
     def __init__(self, settings: Settings) -> None:
         self.redis, self.omni = fakeredis.FakeRedis(), InMemoryOmni()
         self.mirror = Mirror(self.redis, sealer(settings))
-        self.mirror.mark_complete(0)
+        self.mirror.mark_complete(self.mirror.begin_build(), 0)
         self.looker = Looker(settings, self.redis, self.omni, self.mirror)  # type: ignore[arg-type]  # a fake
         self.sent: list[str] = []
 
@@ -110,7 +110,7 @@ def test_machine_with_a_lease_has_nothing_enqueued(site: Site) -> None:
 
 
 def test_nothing_is_enqueued_while_the_mirror_settles(site: Site) -> None:
-    site.mirror.mark_complete(30_000)
+    site.mirror.mark_complete(site.mirror.begin_build(), 30_000)
     site.agent()
     site.give(Kind.INFRA_MACHINE, acceptance_status=1)
     (sight,) = site.looker.see([MACHINE])

@@ -159,7 +159,7 @@ def bottle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bottle]:
     services = build(settings, fakeredis.FakeRedis(), omni, gateway)  # type: ignore[arg-type]  # fakes
     for module in ("workers.turn", "workers.poll", "workers.bmc_setup"):
         monkeypatch.setattr(f"{module}.open_bmc", lambda _: bmc)
-    services.mirror.mark_complete(0)
+    services.mirror.mark_complete(services.mirror.begin_build(), 0)
     worker_services.use(services)
     assert len(PICTURE_KINDS) == 8
     yield Bottle(services, omni, gateway, bmc)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import redis
 from celery.exceptions import Ignore
 
 from app.machine.model import OperationName
+from app.omni.errors import PermissionRefused
 from app.omni.kinds import Kind
+from app.state.mirror import Mirror
+from app.state.secrets import Sealer
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers.errors import OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
@@ -164,3 +170,56 @@ def test_renewal_that_comes_after_the_end_does_not_take_the_lease_again(bottle: 
         pass
     guard.renew()  # the keeper had this guard in hand already
     assert bottle.services.leases.current(MACHINE) is None
+
+
+def test_holder_that_lost_its_lease_records_nothing(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(turn: Turn) -> str:  # frozen for a minute, while another task wiped and recorded
+        bottle.services.redis.delete(f"om:lease:{MACHINE}")
+        bottle.services.leases.take(MACHINE, "wipe", "t2")
+        bottle.give(Kind.WIPE_STATUS, initial_wipe_done=True, last_wipe_id="w2")
+        turn.store(Kind.WIPE_STATUS, lambda spec: setattr(spec, "last_wipe_id", "w1"))
+        return "must not get here"
+
+    assert run(bottle.services, procedure(act), MACHINE, "x", "t1").startswith("skipped: a later operation")
+    assert bottle.spec(Kind.WIPE_STATUS).last_wipe_id == "w2"
+
+
+def test_failure_before_the_decision_counts_as_an_attempt(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    due(bottle)
+
+    def refuse(*_: object) -> None:
+        raise PermissionRefused("Get", "wipe_status", "not registered")
+
+    monkeypatch.setattr(bottle.omni, "get", refuse)
+    confirming = Procedure(OperationName.WIPE, lambda _: "done", confirms=(Kind.WIPE_STATUS,))
+    with pytest.raises(OperationFailed, match="not registered"):
+        run(bottle.services, confirming, MACHINE, "x", "t1")
+    assert bottle.attempts()["wipe"].count == 1
+
+
+def test_redis_that_fails_after_the_act_does_not_make_it_a_failure(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due(bottle)
+
+    def away(*_: object) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(type(bottle.services.history), "add", away)
+    assert run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t1") == "done"
+    assert bottle.attempts() == {}
+
+
+def test_mirror_that_nobody_keeps_lets_no_task_begin(bottle: Bottle) -> None:
+    due(bottle)
+    bottle.services.redis.delete("om:mirror:watched")
+    assert "not complete" in run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t1")
+
+
+def test_mirror_sealed_with_another_key_is_never_taken_for_an_empty_one(bottle: Bottle) -> None:
+    due(bottle)
+    mirror = Mirror(bottle.services.redis, Sealer(b"x" * 32))
+    words = run(replace(bottle.services, mirror=mirror), procedure(lambda _: "done"), MACHINE, "x", "t1")
+    assert words.startswith("skipped: the BMC logins in Redis are sealed with another key")

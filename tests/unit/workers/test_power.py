@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+import redis
 
 from app.agents.errors import GatewayUnreachable
-from app.machine.model import PowerState
+from app.machine.decide import decide
+from app.machine.model import DecideOptions, PowerState
 from app.omni.kinds import Kind
+from app.watcher.choose import obsolete
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import power
 from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachable
@@ -185,3 +190,39 @@ def test_pxe_is_armed_by_hand_only_for_a_machine_that_boots_from_the_network(bot
     bottle.give(Kind.INFRA_MACHINE, cluster_talos_version="1.13.7", install_event_id=1)
     assert run(pxe_arm)[1].startswith("skipped")
     assert bottle.bmc.commands == ["pxe:uefi"]
+
+
+def test_reboot_that_was_never_sent_is_not_recorded(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+
+    def away(*_: object) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(type(bottle.services.power_notes), "acted", away)
+    run(reboot_task)
+    assert bottle.bmc.commands == []
+    assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == ""
+
+
+def test_machine_whose_agent_lives_is_not_reset_for_an_old_reading(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.services.power_notes.acted(MACHINE)
+    time.sleep(0.005)
+    bottle.agent()
+    bottle.services.power_notes.observed({MACHINE: PowerState.OFF})  # a reading that came in late
+    assert run(reboot_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == []
+
+
+def test_machine_that_joins_a_cluster_is_not_shown_as_parked_for_its_power_off(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    for _ in range(5):
+        bottle.bmc.fails["off"] = BmcRefused("no", executed=False)
+        run(power_off_task, operation_id="x")
+    attempts = bottle.attempts()
+    assert attempts["power_off"].parked
+    bottle.give(Kind.INFRA_MACHINE, cluster_talos_version="1.13.7", install_event_id=1)
+    machine = bottle.services.mirror.load(MACHINE)
+    assert obsolete(machine, decide(machine, DecideOptions()), attempts) == ("power_off",)

@@ -110,7 +110,7 @@ def test_mirror_not_complete_means_no_wipe(bottle: Bottle) -> None:
 def test_quarantine_after_redis_was_emptied_means_no_wipe(bottle: Bottle) -> None:
     bottle.accepted()
     bottle.agent()
-    bottle.services.mirror.mark_complete(30_000)
+    bottle.services.mirror.mark_complete(bottle.services.mirror.begin_build(), 30_000)
     assert run(bottle)[1].startswith("skipped: the mirror was just rebuilt")
     assert bottle.gateway.wipes == []
 
