@@ -15,7 +15,7 @@ from rich.text import Text
 from app.bundled_redis import socket_path
 from app.startup import without_login
 from app.state.connection import connect
-from app.state.mirror import Mirror
+from app.state.mirror import Mirror, MirrorUnreadable
 from app.state.secrets import sealer
 from app.state.view import MachineView, Views
 from app.web.schemas import MachineDetailSchema
@@ -43,6 +43,9 @@ def show_machines(settings: Settings, *, as_json: bool) -> int:
         seal = sealer(settings)
         views = Views(client, seal, settings).all()
         complete = Mirror(client, seal).complete()
+    except MirrorUnreadable as error:
+        _tell(str(error))
+        return FAILED
     except redis.RedisError as error:
         return _no_redis(settings, error)
     if as_json:
@@ -63,6 +66,9 @@ def retry_machine(settings: Settings, machine_id: str) -> int:
             _tell(f"there is no machine {machine_id}; see omni-metal machines")
             return FAILED
         result = retry(settings, client, machine_id, "command line")
+    except MirrorUnreadable as error:
+        _tell(str(error))
+        return FAILED
     except (redis.RedisError, QueueUnavailable) as error:
         return _no_redis(settings, error)
     if not result.started:

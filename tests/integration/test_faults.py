@@ -76,3 +76,16 @@ def test_failing_wipes_are_parked_shown_with_the_agents_words_and_retried_by_han
         assert b"wipe" in retried.stdout
         site.ready_and_off()
         assert site.counts()["wipe begun"] == 3
+
+
+def test_redis_emptied_during_wipes_finds_its_way_back_and_wipes_nothing_twice(tmp_path):
+    with WholeSite(tmp_path, machines=2, wipe_s=8, boot_s=0.2) as site:
+        site.accept_all()
+        site.until(lambda rack: all(m.wiping for m in rack.machines), 30, "wipes begin")
+        site.redis.flushall()
+        site.ready_and_off(100)
+        counts = site.counts()
+        assert (counts["wipe begun"], counts["wipe done"]) == (2, 2)
+        commands = site.thread.call(site.thread.rack.commands)
+        assert commands["poweroff"] == 2 and not commands["poweron"] and not commands["reboot"]
+        assert site.complaints() == []
