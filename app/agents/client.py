@@ -9,7 +9,6 @@ Made once per process, for use from any number of threads or greenlets. Every ca
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -17,6 +16,7 @@ import grpc
 import redis
 
 from app.agents.agent import PowerManagement
+from app.agents.channels import Channels
 from app.agents.errors import BY_SLUG, AgentError, AgentFailed, AgentGone, GatewayUnreachable
 from app.agents.internal import AUTHORIZATION_KEY, ERROR_KEY, KEEPALIVE, from_wire, to_wire
 from app.agents.wipes import WipeTicket
@@ -53,8 +53,7 @@ class GatewayClient:
         self._lookup = AgentLookup(client)
         self._metadata = ((AUTHORIZATION_KEY, f"Bearer {token}"),)
         self._call_timeout_s = call_timeout_s
-        self._lock = threading.Lock()
-        self._channels: dict[str, grpc.Channel] = {}
+        self._channels = Channels(lambda address: grpc.insecure_channel(address, options=CHANNEL_OPTIONS))
 
     def hello(self, machine_id: str) -> None:
         """Return when the agent answers."""
@@ -102,14 +101,15 @@ class GatewayClient:
             reply = self._call(machine_id, lambda stub: stub.WipeRunning, self._about(machine_id), OWN_ANSWER_TIMEOUT_S)
         except AgentGone:
             return False
+        except GatewayUnreachable:
+            raise
+        except AgentError as error:
+            raise GatewayUnreachable(str(error)) from None
         return reply.running
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            channels, self._channels = self._channels, {}
-        for channel in channels.values():
-            channel.close()
+        self._channels.close()
 
     def _about(self, machine_id: str) -> pb.MachineRequest:
         return pb.MachineRequest(machine_id=machine_id, timeout_ms=_milliseconds(self._call_timeout_s))
@@ -125,17 +125,12 @@ class GatewayClient:
         if found is None:
             raise AgentGone("the agent of the machine has no tunnel open")
         _, address, _ = found
-        call = method(GatewayStub(self._channel(address)))
-        try:
-            return call(request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise _meaning(error, address) from None
-
-    def _channel(self, address: str) -> grpc.Channel:
-        with self._lock:
-            if address not in self._channels:
-                self._channels[address] = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-            return self._channels[address]
+        with self._channels.use(address) as channel:
+            call = method(GatewayStub(channel))
+            try:
+                return call(request, timeout=timeout_s, metadata=self._metadata)
+            except grpc.RpcError as error:
+                raise _meaning(error, address) from None
 
 
 def _meaning(error: Any, address: str) -> AgentError:

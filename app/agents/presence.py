@@ -8,8 +8,8 @@ that succeeds again.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from time import monotonic
 from typing import Final, Protocol, TypeVar
 
 import redis
@@ -41,9 +41,12 @@ class Registry(Protocol):
         """The agent answered; False if a higher number is registered."""
 
     async def renew(
-        self, gateway_id: str, address: str, held: Mapping[str, int], hello_at_ms: Mapping[str, int]
+        self, gateway_id: str, address: str, held: Mapping[str, int], hello_age_ms: Mapping[str, int]
     ) -> set[str]:
-        """Keep the entries; the machines whose tunnels must close."""
+        """Keep the entries; the machines whose tunnels must close.
+
+        `hello_age_ms` is how long ago each agent last answered; -1 = never.
+        """
 
     async def unregister(self, machine_id: str, number: int) -> None:
         """The tunnel ended."""
@@ -86,7 +89,7 @@ class Presence:
 
     async def answered(self, session: Session) -> None:
         """The session's agent has answered a greeting now."""
-        session.answered_ms = int(time.time() * 1000)
+        session.answered_s = monotonic()
         if session.number is not None and await self._tell_hello(session, session.number) is False:
             session.close("the machine has opened a newer tunnel at another gateway")
 
@@ -101,9 +104,9 @@ class Presence:
     async def renew(self) -> None:
         """Tell the registry what is held, close what it knows a newer tunnel of, and catch up after an outage."""
         numbers = {m: s.number for m, s in self._held.items() if s.number is not None}
-        answered = {m: self._held[m].answered_ms for m in numbers}
+        ages_ms = {m: _age_ms(self._held[m]) for m in numbers}
         try:
-            superseded = await self._registry.renew(self._gateway_id, self._address, numbers, answered)
+            superseded = await self._registry.renew(self._gateway_id, self._address, numbers, ages_ms)
         except redis.RedisError as error:
             self._note_outage(error)
             return
@@ -114,6 +117,7 @@ class Presence:
             session = self._held.get(machine_id)
             if session and session.number == numbers[machine_id]:
                 session.close("the machine has opened a newer tunnel at another gateway")
+        await self._unregister_ended(numbers)
         await self._register_missed()
 
     async def keep_renewing(self) -> None:
@@ -131,11 +135,16 @@ class Presence:
             await asyncio.wait(self._started, timeout=FAREWELL_LIMIT_S)
         await self._tell(lambda: self._registry.leave(self._gateway_id))
 
+    async def _unregister_ended(self, renewed: Mapping[str, int]) -> None:
+        # The renewal may have put back what was taken out while it ran.
+        ended = [m for m, n in renewed.items() if m not in self._held or self._held[m].number != n]
+        await asyncio.gather(*(self._unregister(machine_id, renewed[machine_id]) for machine_id in ended))
+
     async def _register_missed(self) -> None:
         missed = [s for s in self._held.values() if s.number is None and s.settled.is_set()]
         await asyncio.gather(*(self._register(session) for session in missed))
         for session in missed:
-            if session.answered_ms and session.number is not None:
+            if session.answered_s is not None and session.number is not None:
                 await self._tell_hello(session, session.number)
 
     async def _register(self, session: Session) -> None:
@@ -180,3 +189,7 @@ class Presence:
         if not self._outage:
             self._outage = True
             log.warning("registry_unreachable", reason=str(error), effect="tunnels and wipes go on")
+
+
+def _age_ms(session: Session) -> int:
+    return -1 if session.answered_s is None else round((monotonic() - session.answered_s) * 1000)

@@ -25,7 +25,7 @@ class Session:
     """An open tunnel of a machine.
 
     number: its number in the registry; None until Redis has taken it.
-    answered_ms: when its agent last answered a greeting, by this host's clock; 0 = not yet.
+    answered_s: when its agent last answered a greeting, by the monotonic clock; None = not yet.
     settled: set when the attempt to register it is over, whatever came of it.
     """
 
@@ -33,7 +33,7 @@ class Session:
     address: str
     agent: Agent
     number: int | None = None
-    answered_ms: int = 0
+    answered_s: float | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def close(self, reason: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import redis
 import redis.asyncio
 
+from app.omni.kinds import PICTURE_KINDS
 from app.state.connection import as_fields
 from app.state.facts import Tunnel
 from app.state.wake import ALARMS
@@ -19,6 +20,10 @@ from app.state.wake import ALARMS
 ENTRY_MS = 20_000
 # The tunnel's end is of interest until long after every grace period.
 _GONE_S = 86_400
+# The notes of a machine of which Omni knows nothing, as those of its boots; each answer of its agent begins it anew.
+_STRANGER_S = 86_400
+# A gateway counts as lost after seconds; an hour leaves no doubt.
+_FORGET_GATEWAY_MS = 3_600_000
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 _WAKE = "redis.call('ZADD', KEYS[4], 'LT', now, ARGV[1]) "
@@ -49,7 +54,12 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[3], 'f:hello', string.format('%.0f', now))
 if first then """
     + _WAKE
-    + "end return 1"
+    + """
+end
+for i = 5, #ARGV do if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 1 then return 1 end end
+redis.call('EXPIRE', KEYS[3], ARGV[4])
+return 1
+"""
 )
 _RENEW_LUA = (
     _NOW
@@ -57,9 +67,11 @@ _RENEW_LUA = (
 local last = tonumber(redis.call('GET', KEYS[2]) or '0')
 if last > tonumber(ARGV[2]) then return 0 end
 if redis.call('HGET', KEYS[1], 'number') ~= ARGV[2] then
+  local hello = '0'
+  if tonumber(ARGV[5]) >= 0 then hello = string.format('%.0f', now - ARGV[5]) end
   redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[7])
   redis.call('HSET', KEYS[1], 'gateway', ARGV[3], 'address', ARGV[4], 'tunnel', '', 'number', ARGV[2],
-             'opened_ms', ARGV[2], 'hello_ms', ARGV[5])
+             'opened_ms', ARGV[2], 'hello_ms', hello)
   """
     + _WAKE
     + """
@@ -81,7 +93,14 @@ end
 return 1
 """
 )
-_BEAT_LUA = _NOW + "redis.call('ZADD', KEYS[1], now, ARGV[1]) return now"
+_BEAT_LUA = (
+    _NOW
+    + """
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+return now
+"""
+)
 
 GATEWAYS = "om:gateways"
 
@@ -137,21 +156,25 @@ class AgentRegistry:
 
     async def hello(self, machine_id: str, number: int) -> bool:
         """The agent answered now. False: a higher number is registered, so this tunnel must close."""
-        return bool(await self._hello(keys=_keys(machine_id), args=[machine_id, number, ENTRY_MS]))
+        args: list[str | int] = [machine_id, number, ENTRY_MS, _STRANGER_S, *(k.value for k in PICTURE_KINDS)]
+        return bool(await self._hello(keys=_keys(machine_id), args=args))
 
     async def renew(
-        self, gateway_id: str, address: str, held: Mapping[str, int], hello_at_ms: Mapping[str, int]
+        self, gateway_id: str, address: str, held: Mapping[str, int], hello_age_ms: Mapping[str, int]
     ) -> set[str]:
-        """Keep the entries alive, put back those that were lost, and say which tunnels must close."""
-        await self._beat(keys=[GATEWAYS], args=[gateway_id])
+        """Keep the entries alive, put back those that were lost, and say which tunnels must close.
+
+        `hello_age_ms` is how long ago each agent last answered, -1 = never: the hosts' clocks may differ from Redis'.
+        """
+        await self._beat(keys=[GATEWAYS], args=[gateway_id, _FORGET_GATEWAY_MS])
         superseded: set[str] = set()
         machines = list(held)
         for start in range(0, len(machines), 200):
             part = machines[start : start + 200]
             pipe = self._redis.pipeline(transaction=False)
             for machine_id in part:
-                hello_ms = hello_at_ms.get(machine_id, 0)
-                args: list[str | int] = [machine_id, held[machine_id], gateway_id, address, hello_ms, ENTRY_MS, _GONE_S]
+                age_ms = hello_age_ms.get(machine_id, -1)
+                args: list[str | int] = [machine_id, held[machine_id], gateway_id, address, age_ms, ENTRY_MS, _GONE_S]
                 await self._renew(keys=_keys(machine_id), args=args, client=pipe)
             answers = await pipe.execute()
             superseded |= {m for m, kept in zip(part, answers, strict=True) if not kept}

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 import redis
@@ -33,6 +34,8 @@ class FakeRegistry:
         self.hellos = []
         self.left = False
         self.slow = None
+        self.slow_renewal = None
+        self.ages_ms = {}
 
     def _check(self):
         if self.down:
@@ -51,8 +54,11 @@ class FakeRegistry:
         self.hellos.append((machine_id, number))
         return self.numbers.get(machine_id, 0) <= number
 
-    async def renew(self, gateway_id, address, held, hello_at_ms):
+    async def renew(self, gateway_id, address, held, hello_age_ms):
         self._check()
+        self.ages_ms = dict(hello_age_ms)
+        if self.slow_renewal:
+            await self.slow_renewal.wait()
         superseded = {m for m, n in held.items() if self.numbers.get(m, 0) > n}
         for machine_id in set(held) - superseded:
             self.entries[machine_id] = self.numbers[machine_id] = held[machine_id]
@@ -157,6 +163,44 @@ def test_higher_number_elsewhere_closes_ours_at_the_greeting_and_at_the_renewal(
         registry.numbers[ID] += 1
         await tell(presence, one)
         assert "another gateway" in one.agent.tunnel.closed
+
+    run(story)
+
+
+def test_renewal_tells_how_long_ago_the_agent_answered_whatever_the_clock_of_the_host_says(monkeypatch):
+    async def story(presence, registry):
+        one = session()
+        await presence.arrive(one)
+        await presence.renew()
+        assert registry.ages_ms == {ID: -1}
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+        await presence.answered(one)
+        answered_s = time.monotonic()
+        monkeypatch.setattr(time, "time", lambda: 4e9)
+        monkeypatch.setattr("app.agents.presence.monotonic", lambda: answered_s + 7)
+        await presence.renew()
+        assert 7_000 <= registry.ages_ms[ID] < 8_000
+
+    run(story)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_tunnel_that_ends_during_a_renewal_is_taken_out_again(again):
+    async def story(presence, registry):
+        one, two = session(), session()
+        await presence.arrive(one)
+        registry.slow_renewal = asyncio.Event()
+        renewal = asyncio.ensure_future(presence.renew())
+        await soon()
+        presence.depart(one)
+        await soon()
+        if again:
+            await presence.arrive(two)
+        registry.slow_renewal.set()
+        await renewal
+        await soon()
+        assert registry.entries == ({ID: two.number} if again else {})
+        assert two.agent.tunnel.open
 
     run(story)
 

@@ -1,0 +1,106 @@
+"""The registry of tunnels: its times are Redis' own, and it keeps nothing for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import fakeredis
+import pytest
+
+from app.omni.kinds import PICTURE_KINDS, Kind
+from app.state.agents import GATEWAYS, AgentRegistry, agent_key
+from app.state.connection import now_ms
+from app.state.mirror import machine_key
+
+MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
+GATEWAY, ADDRESS = "g1", "192.0.2.1:1"
+DAY_S = 86_400
+HOUR_MS = 3_600_000
+
+Story = Callable[[AgentRegistry], Awaitable[object]]
+
+
+class Site:
+    """One server, seen by the gateway and by the test."""
+
+    def __init__(self) -> None:
+        self._server = fakeredis.FakeServer()
+        self.redis = fakeredis.FakeRedis(server=self._server)
+
+    def run(self, story: Story) -> None:
+        """Run a story of the gateway's."""
+
+        async def whole() -> None:
+            client = fakeredis.FakeAsyncRedis(server=self._server)
+            await story(AgentRegistry(client))
+            await client.aclose()
+
+        asyncio.run(whole())
+
+    def connect(self) -> int:
+        """A tunnel whose agent has answered; its number."""
+
+        async def story(registry: AgentRegistry) -> None:
+            number = await registry.register(MACHINE, GATEWAY, ADDRESS, "192.0.2.7")
+            assert await registry.hello(MACHINE, number)
+
+        self.run(story)
+        return self.entry("number")
+
+    def renew(self, number: int, *, age_ms: int) -> None:
+        """Renew the machine's tunnel."""
+        self.run(lambda registry: registry.renew(GATEWAY, ADDRESS, {MACHINE: number}, {MACHINE: age_ms}))
+
+    def entry(self, name: str) -> int:
+        """A number of the machine's entry."""
+        value = self.redis.hget(agent_key(MACHINE), name)
+        assert isinstance(value, bytes)
+        return int(value)
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_lost_entry_is_put_back_with_the_time_of_the_last_answer_by_the_clock_of_redis(site: Site) -> None:
+    number = site.connect()
+    site.redis.flushall()
+    before_ms = now_ms(site.redis)
+    site.renew(number, age_ms=7_000)
+    assert before_ms <= site.entry("hello_ms") + 7_000 <= now_ms(site.redis)
+    assert site.entry("opened_ms") == site.entry("number") == number
+
+
+def test_lost_entry_of_an_agent_that_never_answered_is_put_back_as_such(site: Site) -> None:
+    number = site.connect()
+    site.redis.flushall()
+    site.renew(number, age_ms=-1)
+    assert site.entry("hello_ms") == 0
+
+
+def test_entry_that_stands_keeps_its_time_at_the_renewal(site: Site) -> None:
+    number = site.connect()
+    hello_ms = site.entry("hello_ms")
+    site.renew(number, age_ms=90_000)
+    assert site.entry("hello_ms") == hello_ms
+
+
+def test_notes_of_a_machine_without_resources_end_after_a_day(site: Site) -> None:
+    site.connect()
+    assert DAY_S - 60 < site.redis.ttl(machine_key(MACHINE)) <= DAY_S
+
+
+@pytest.mark.parametrize("kind", PICTURE_KINDS)
+def test_hash_that_holds_a_resource_stays(site: Site, kind: Kind) -> None:
+    site.redis.hset(machine_key(MACHINE), kind.value, "data")
+    site.connect()
+    assert site.redis.ttl(machine_key(MACHINE)) == -1
+
+
+def test_gateways_that_ended_unseen_are_forgotten_after_an_hour(site: Site) -> None:
+    now = now_ms(site.redis)
+    site.redis.zadd(GATEWAYS, {"long-gone": now - HOUR_MS - 1_000, "just-now": now - HOUR_MS + 60_000})
+    site.run(lambda registry: registry.renew(GATEWAY, ADDRESS, {}, {}))
+    assert set(site.redis.zrange(GATEWAYS, 0, -1)) == {b"just-now", GATEWAY.encode()}
