@@ -87,7 +87,7 @@ class Turn:
         self.guard.check_still_ours()
         known = self.services.mirror.resource(kind, self.machine.id)
         resource = self.services.omni.update(
-            kind, self.machine.id, lambda draft: edit(draft.spec), known=known, create=True
+            kind, self.machine.id, lambda draft: edit(draft.spec), known=known, create=True, absent=known is None
         )
         self.services.mirror.put(resource)
         return resource

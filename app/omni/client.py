@@ -125,15 +125,17 @@ class Omni:
         *,
         known: Resource | None = None,
         create: bool = False,
+        absent: bool = False,
         expected_phase: Phase | None = Phase.RUNNING,
     ) -> Resource:
         """Apply `edit` to the resource and store it; the answer is what is stored.
 
         known: the copy to begin with, which may be old; without one the resource is read first.
         create: create it if there is none; else that raises NotFound.
+        absent: with `create`, there is none as far as is known: creating it is tried before reading it.
         expected_phase: raise PhaseConflict if the resource is in another; None for any.
         """
-        current = known or self.get(kind, resource_id)
+        current = known if known or (create and absent) else self.get(kind, resource_id)
         failure: OmniError = NotFound("Update", self._subject(kind, resource_id), "there is no such resource")
         for attempt in range(UPDATE_TRIES):
             if attempt:

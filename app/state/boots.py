@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import redis
 
+from app.omni.kinds import PICTURE_KINDS
 from app.state.mirror import machine_key
 from app.state.wake import ALARMS
 
 # From the boot script to Talos asking for its configuration take minutes at most; half an hour allows for slow disks.
 WINDOW_S = 1_800
+# Notes of a machine of which there is no resource are of no use after a day.
+_STRANGER_S = 86_400
 _TRACKED = "om:boots-tracked"
 
 _NOTE_LUA = """
@@ -16,9 +19,10 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('SET', KEYS[3], string.format('%.0f', now), 'NX')
 redis.call('HSET', KEYS[1], 'f:booted', string.format('%.0f', now))
-if redis.call('HEXISTS', KEYS[1], 'infra_machine') == 0 then redis.call('EXPIRE', KEYS[1], 86400) end
 redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[3])
 redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1])
+for i = 5, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return end end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
 _ALLOWED_LUA = """
 local t = redis.call('TIME')
@@ -44,7 +48,8 @@ class Boots:
     def note(self, machine_id: str, address: str | None) -> None:
         """A boot script was fetched from this address: wakes the watcher, opens the window."""
         keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id)]
-        self._note(keys=keys, args=[machine_id, address or "", WINDOW_S])
+        kinds = (kind.value for kind in PICTURE_KINDS)
+        self._note(keys=keys, args=[machine_id, address or "", WINDOW_S, _STRANGER_S, *kinds])
 
     def forget(self, machine_id: str) -> None:
         """The machine was removed: a boot from before says nothing about one that comes back."""

@@ -129,7 +129,9 @@ class Looker:
             return machine
         known = self._mirror.resource(Kind.MACHINE_STATUS, machine.id)
         edit = _machine_status_edit(status)
-        self._mirror.put(self._omni.update(Kind.MACHINE_STATUS, machine.id, edit, known=known, create=True))
+        self._mirror.put(
+            self._omni.update(Kind.MACHINE_STATUS, machine.id, edit, known=known, create=True, absent=known is None)
+        )
         return replace(machine, machine_status=status)
 
     def _finalizer_missing(self, machine: Machine) -> bool:
@@ -141,7 +143,11 @@ class Looker:
     def _write_report(self, machine: Machine, report: StatusReport) -> None:
         known = self._mirror.resource(Kind.INFRA_MACHINE_STATUS, machine.id)
         edit = _report_edit(report)
-        self._mirror.put(self._omni.update(Kind.INFRA_MACHINE_STATUS, machine.id, edit, known=known, create=True))
+        self._mirror.put(
+            self._omni.update(
+                Kind.INFRA_MACHINE_STATUS, machine.id, edit, known=known, create=True, absent=known is None
+            )
+        )
 
     @staticmethod
     def _acknowledges(decision: Decision) -> bool:
@@ -180,7 +186,7 @@ class Looker:
                 draft.spec.wipe_id_at_power_off = infra_machine.wipe_id
 
         known = self._mirror.resource(kind, machine_id)
-        self._mirror.put(self._omni.update(kind, machine_id, edit, known=known, create=True))
+        self._mirror.put(self._omni.update(kind, machine_id, edit, known=known, create=True, absent=known is None))
 
     def _choice(self, machine: Machine, decision: Decision, sight: Sight) -> Choice:
         return choose(machine, decision, sight.attempts, int(machine.now.timestamp() * 1000))

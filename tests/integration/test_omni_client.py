@@ -182,6 +182,15 @@ def test_update_that_races_a_create_edits_what_the_other_made(omni):
     assert (spec.last_wipe_id, spec.initial_wipe_done) == ("theirs", True)
 
 
+def test_update_of_what_is_thought_absent_creates_it_unread_or_edits_what_is_there(omni, server):
+    omni.update(Kind.WIPE_STATUS, M, _wiped, create=True, absent=True)
+    assert _calls(server).get("Get WipeStatus") is None
+    spec = omni.update(
+        Kind.WIPE_STATUS, M, lambda d: setattr(d.spec, "last_wipe_id", "w"), create=True, absent=True
+    ).spec
+    assert (spec.last_wipe_id, spec.initial_wipe_done) == ("w", True)
+
+
 def test_update_of_what_is_tearing_down_needs_to_say_so(omni):
     omni.create(Kind.WIPE_STATUS, M)
     omni.teardown(Kind.WIPE_STATUS, M)

@@ -53,6 +53,7 @@ class InMemoryOmni:
         *,
         known: Resource | None = None,
         create: bool = False,
+        absent: bool = False,
         expected_phase: Phase | None = Phase.RUNNING,
     ) -> Resource:
         """As the real one, without conflicts."""
