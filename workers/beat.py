@@ -7,14 +7,14 @@ from workers.celery_app import app, configure
 
 
 def run(settings: Settings) -> None:
-    """Enqueue a sweep each `--power-poll-interval` until SIGTERM. A sweep that comes too late is dropped."""
+    """Enqueue a sweep each `--power-poll-interval` until SIGTERM. The poll worker drops those that pile up."""
     configure(settings)
     interval_s = settings.power_poll_interval_s
     app.conf.beat_schedule = {
         "power-sweep": {
             "task": "power_sweep",
             "schedule": interval_s,
-            "options": {"expires": interval_s, "queue": "poll"},
+            "options": {"queue": "poll"},
         }
     }
     app.conf.beat_scheduler = "celery.beat:Scheduler"  # in memory: there is one entry, and nothing to remember

@@ -1,42 +1,52 @@
 """The power sweep: every configured BMC is read once per interval, side by side, so a dead one costs nobody else.
 
 One task reads up to 250 BMCs. Beat starts part 0 without knowing how many machines there are; it enqueues the others.
+Each part takes a slot in Redis for most of the interval: sweeps that come twice, or piled up while no worker ran,
+find it taken and end. (An end of life in the message would be read by another host's clock than wrote it.)
 """
 
 from __future__ import annotations
 
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import structlog
 
 from app.machine.model import BmcConfiguration, PowerState
+from app.state.connection import now_ms
+from app.state.logins import RefusedLogins
+from app.state.secrets import sealer
 from config.celery import QUEUE_POLL
 from workers.bmc.client import open_bmc
-from workers.bmc.errors import BmcError
+from workers.bmc.errors import BmcAuthenticationFailed, BmcError
 from workers.celery_app import app
 from workers.services import Services, current
 
 log = structlog.get_logger()
 
 PART = 250
+# Less than the whole interval, so that a sweep that comes a little early is not lost.
+_SLOT_SHARE = 0.8
 
 
 @app.task(name="power_sweep", queue=QUEUE_POLL, ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]
 def power_sweep(part: int = 0) -> None:
-    """Read the power of one part of the machines."""
+    """Read the power of one part of the machines, unless that was done a moment ago."""
     services = current()
-    if not services.mirror.complete():
+    slot_ms = max(1, int(services.settings.power_poll_interval_s * _SLOT_SHARE * 1000))
+    if not services.mirror.complete() or not services.redis.set(f"om:sweep:{part}", 1, nx=True, px=slot_ms):
         return
     ids = services.mirror.machine_ids()
     if part == 0:
         for other in range(1, math.ceil(len(ids) / PART)):
-            power_sweep.apply_async(kwargs={"part": other}, expires=services.settings.power_poll_interval_s)
+            power_sweep.apply_async(kwargs={"part": other})
     sweep(services, ids[part * PART : (part + 1) * PART])
 
 
 def sweep(services: Services, machine_ids: list[str]) -> dict[str, PowerState]:
-    """Read these machines' power side by side, and note it. A BMC that cannot be read is UNKNOWN."""
+    """Read these machines' power side by side, and note each as it comes in. What cannot be read is UNKNOWN."""
     targets = [
         (machine.id, machine.bmc_configuration)
         for machine in services.mirror.load_many(machine_ids)
@@ -44,19 +54,51 @@ def sweep(services: Services, machine_ids: list[str]) -> dict[str, PowerState]:
     ]
     if not targets:
         return {}
+    reader = _Reader(services, RefusedLogins(services.redis, sealer(services.settings)), _redis_ahead_ms(services))
     with ThreadPoolExecutor(max_workers=min(len(targets), PART)) as pool:  # greenlets in the poll worker
-        states = dict(zip((m for m, _ in targets), pool.map(lambda t: _read(*t), targets), strict=True))
-    services.power_notes.observed(states)
-    return states
+        return dict(pool.map(lambda target: reader.read_and_note(*target), targets))
+
+
+def _redis_ahead_ms(services: Services) -> int:
+    """What to add to our monotonic clock for a time that is never later than Redis' own."""
+    return now_ms(services.redis) - math.ceil(time.monotonic() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the BMCs of one part."""
+
+    services: Services
+    logins: RefusedLogins
+    redis_ahead_ms: int
+
+    def read_and_note(self, machine_id: str, configuration: BmcConfiguration) -> tuple[str, PowerState]:
+        read_ms = int(time.monotonic() * 1000) + self.redis_ahead_ms
+        state = self._state(machine_id, configuration)
+        self.services.power_notes.observed_at(machine_id, state, read_ms)
+        return machine_id, state
+
+    def _state(self, machine_id: str, configuration: BmcConfiguration) -> PowerState:
+        if self.logins.login_refused(machine_id, configuration):
+            return PowerState.UNKNOWN
+        try:
+            return _read(machine_id, configuration)
+        except BmcAuthenticationFailed as error:
+            log.warning("bmc_login_refused", machine_id=machine_id, error=error.words())
+            self.logins.note_refused(machine_id, configuration)
+        except BmcError as error:
+            log.debug("power_not_read", machine_id=machine_id, error=str(error))
+        except Exception as error:  # noqa: BLE001  # the outer edge: one BMC must not cost the others their reading
+            log.warning("power_not_read", machine_id=machine_id, error=type(error).__name__)
+        return PowerState.UNKNOWN
 
 
 def _read(machine_id: str, configuration: BmcConfiguration) -> PowerState:
+    bmc = open_bmc(configuration)
     try:
-        bmc = open_bmc(configuration)
+        return bmc.power_state()
+    finally:
         try:
-            return bmc.power_state()
-        finally:
             bmc.close()
-    except BmcError as error:
-        log.debug("power_not_read", machine_id=machine_id, error=str(error))
-        return PowerState.UNKNOWN
+        except Exception as error:  # noqa: BLE001  # the outer edge again: what was read stands
+            log.debug("bmc_not_closed", machine_id=machine_id, error=type(error).__name__)

@@ -1,0 +1,209 @@
+"""The power sweep: what it notes and when, and which BMCs and sweeps it leaves out."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog.testing
+
+from app.machine.model import BmcConfiguration, PowerState
+from app.omni.kinds import Kind
+from app.state.connection import now_ms
+from app.state.mirror import machine_key
+from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
+from workers import beat, poll
+from workers.bmc.errors import BmcAuthenticationFailed, BmcUnreachable
+from workers.celery_app import app
+
+OTHER = "4c4c4544-0042-3510-8051-b4c04f573333"
+
+
+def give_bmc(bottle: Bottle, machine_id: str, address: str) -> None:
+    bottle.services.mirror.put(
+        bottle.omni.update(
+            Kind.BMC_CONFIGURATION, machine_id, lambda d: setattr(d.spec.api, "address", address), create=True
+        )
+    )
+
+
+def standing(bottle: Bottle, machine_id: str = MACHINE) -> str | None:
+    note = bottle.services.redis.hget(machine_key(machine_id), "f:power")
+    return note and note.decode().partition("@")[0]
+
+
+class HookedBmc(FakeBmc):
+    """A BMC that calls `hook` after its power was looked at, before the answer comes back."""
+
+    hook: Callable[[], None]
+
+    def power_state(self) -> PowerState:
+        state = super().power_state()
+        self.hook()
+        return state
+
+
+def test_reading_that_a_power_on_overtook_is_not_noted(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    bottle.accepted()
+    slow = HookedBmc(on=False)
+
+    def power_on_meanwhile() -> None:
+        time.sleep(0.005)
+        bottle.services.power_notes.acted(MACHINE)
+        bottle.services.power_notes.observed({MACHINE: PowerState.ON})
+
+    slow.hook = power_on_meanwhile
+    monkeypatch.setattr(poll, "open_bmc", lambda _: slow)
+    poll.sweep(bottle.services, [MACHINE])
+    assert standing(bottle) == "ON"
+
+
+def test_reading_is_noted_with_a_time_from_before_it_began(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    bottle.accepted()
+    began: list[int] = []
+    slow = HookedBmc()
+    slow.hook = lambda: began.append(now_ms(bottle.services.redis)) or time.sleep(0.05)  # type: ignore[func-returns-value]
+    monkeypatch.setattr(poll, "open_bmc", lambda _: slow)
+    earliest_ms = now_ms(bottle.services.redis)
+    poll.sweep(bottle.services, [MACHINE])
+    at_ms = int(bottle.services.redis.hget(machine_key(MACHINE), "f:power").decode().partition("@")[2])  # type: ignore[union-attr]
+    assert earliest_ms - 2 <= at_ms <= began[0]
+
+
+def test_dead_bmc_does_not_delay_the_note_of_another(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_bmc(bottle, MACHINE, "192.0.2.1:80")
+    give_bmc(bottle, OTHER, "dead:80")
+    noted, seen = threading.Event(), []
+    note = bottle.services.power_notes.observed_at
+
+    def observed_at(machine_id: str, state: PowerState, read_ms: int) -> None:
+        note(machine_id, state, read_ms)
+        noted.set()
+
+    dead = HookedBmc()
+    dead.hook = lambda: seen.append(noted.wait(10))
+    monkeypatch.setattr(type(bottle.services.power_notes), "observed_at", lambda _, *a: observed_at(*a))
+    monkeypatch.setattr(poll, "open_bmc", lambda c: dead if c.api_address == "dead:80" else bottle.bmc)
+    poll.sweep(bottle.services, [MACHINE, OTHER])
+    assert seen == [True]
+    assert standing(bottle) == standing(bottle, OTHER) == "ON"
+
+
+def test_bmc_that_cannot_be_read_is_unknown(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.bmc.fails["status"] = BmcUnreachable("no", executed=False)
+    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.UNKNOWN}
+    assert standing(bottle) == "UNKNOWN"
+    assert bottle.bmc.log[-1] == "close"
+
+
+def test_bmc_that_breaks_its_client_is_unknown_and_costs_no_other_bmc(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_bmc(bottle, MACHINE, "192.0.2.1:80")
+    give_bmc(bottle, OTHER, "192.0.2.2:80")
+    broken = FakeBmc(fails={"status": RecursionError("secret words of a peer")})
+    monkeypatch.setattr(poll, "open_bmc", lambda c: broken if c.api_address == "192.0.2.2:80" else bottle.bmc)
+    with structlog.testing.capture_logs() as logs:
+        states = poll.sweep(bottle.services, [MACHINE, OTHER])
+    assert states == {MACHINE: PowerState.ON, OTHER: PowerState.UNKNOWN}
+    [line] = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert line["machine_id"] == OTHER
+    assert line["error"] == "RecursionError"
+
+
+def test_bmc_that_cannot_be_closed_keeps_its_reading(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    bottle.accepted()
+
+    def close(_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(FakeBmc, "close", close)
+    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.ON}
+
+
+def test_bmc_that_refuses_the_login_is_not_asked_again(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
+    poll.sweep(bottle.services, [MACHINE])
+    bottle.bmc.log.clear()
+    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.UNKNOWN}
+    assert bottle.bmc.log == []
+    assert standing(bottle) == "UNKNOWN"
+
+
+def test_bmc_that_refused_a_login_is_asked_with_a_new_one(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
+    poll.sweep(bottle.services, [MACHINE])
+    del bottle.bmc.fails["status"]
+    give_bmc(bottle, MACHINE, "192.0.2.7:80")
+    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.ON}
+
+
+def test_machine_without_bmc_is_not_read(bottle: Bottle) -> None:
+    bottle.give(Kind.INFRA_MACHINE, acceptance_status=1)
+    assert poll.sweep(bottle.services, [MACHINE]) == {}
+    assert bottle.bmc.log == []
+
+
+def test_sweep_that_comes_twice_is_dropped(bottle: Bottle) -> None:
+    bottle.accepted()
+    poll.power_sweep()
+    poll.power_sweep()
+    assert bottle.bmc.log.count("status") == 1
+    lifetime_ms = bottle.services.redis.pttl("om:sweep:0")
+    assert 23_000 < lifetime_ms <= 24_000  # the interval is 30 s
+    bottle.services.redis.delete("om:sweep:0")
+    poll.power_sweep()
+    assert bottle.bmc.log.count("status") == 2
+
+
+def test_first_part_of_many_machines_starts_the_others_without_an_end(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        give_bmc(bottle, f"4c4c4544-0042-3510-8051-{number:012d}", "192.0.2.1:80")
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(poll, "PART", 2)
+    monkeypatch.setattr(poll.power_sweep, "apply_async", lambda **options: sent.append(options))
+    poll.power_sweep()
+    assert sent == [{"kwargs": {"part": 1}}, {"kwargs": {"part": 2}}]
+    poll.power_sweep(part=2)
+    assert bottle.bmc.log.count("status") == 3
+    assert bottle.services.redis.exists("om:sweep:0", "om:sweep:2") == 2
+
+
+def test_incomplete_mirror_is_not_swept(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.services.mirror.invalidate()
+    poll.power_sweep()
+    assert bottle.bmc.log == []
+
+
+def test_beat_sends_sweeps_that_no_clock_of_another_host_can_end(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Beat:
+        def __init__(self, **_: object) -> None: ...
+
+        def run(self) -> None: ...
+
+    monkeypatch.setattr(beat, "configure", lambda _: None)
+    monkeypatch.setattr(app, "Beat", Beat)
+    before = {name: app.conf[name] for name in ("beat_schedule", "beat_scheduler", "beat_max_loop_interval")}
+    try:
+        beat.run(bottle.services.settings)
+        [entry] = app.conf.beat_schedule.values()
+    finally:
+        app.conf.update(before)
+    assert entry == {"task": "power_sweep", "schedule": 30.0, "options": {"queue": "poll"}}
+
+
+def test_configuration_of_the_sweep_is_the_one_in_the_mirror(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    bottle.accepted()
+    asked: list[BmcConfiguration] = []
+    monkeypatch.setattr(poll, "open_bmc", lambda c: asked.append(c) or bottle.bmc)  # type: ignore[func-returns-value]
+    poll.sweep(bottle.services, [MACHINE])
+    assert [c.api_address for c in asked] == ["192.0.2.1:80"]
