@@ -18,6 +18,7 @@ from app.machine.model import Machine, PowerState
 from app.omni.kinds import PICTURE_KINDS, Kind
 from app.omni.resource import Resource
 from app.omni.resources import attribute, to_model
+from app.state import mirror_scripts
 from app.state.agents import agent_key, gone_key, tunnel_of
 from app.state.connection import as_bytes
 from app.state.facts import Notes, facts
@@ -37,36 +38,6 @@ SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
 # The notes of a machine of which nothing is left are of no use after this.
 _EMPTY_S = 3_600
 
-_PUT_LUA = """
-local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
-if cur and ARGV[4] == '' and cur >= ARGV[2] then
-  if cur == ARGV[2] then return 0 end
-  return 1
-end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], 'o:' .. ARGV[1], ARGV[2])
-redis.call('PERSIST', KEYS[1])
-redis.call('SADD', KEYS[2], ARGV[5])
-return 1
-"""
-_REMOVE_LUA = """
-local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
-if cur and cur > ARGV[2] .. '~' then return 0 end
-local had = redis.call('HDEL', KEYS[1], ARGV[1])
-if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
-else redis.call('HSET', KEYS[1], 'o:' .. ARGV[1], ARGV[2] .. '~') end
-for i = 5, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return had end end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('SREM', KEYS[2], ARGV[4])
-return had
-"""
-_COMPLETE_LUA = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], 1, 'PX', ARGV[2]) end
-redis.call('SET', KEYS[4], 1, 'PX', ARGV[3])
-redis.call('SET', KEYS[3], 1)
-return 1
-"""
-
 
 def machine_key(machine_id: str) -> str:
     """The key of a machine's hash."""
@@ -83,9 +54,9 @@ class Mirror:
     def __init__(self, client: redis.Redis, sealer: Sealer) -> None:
         self._redis = client
         self._sealer = sealer
-        self._put = client.register_script(_PUT_LUA)
-        self._remove = client.register_script(_REMOVE_LUA)
-        self._complete = client.register_script(_COMPLETE_LUA)
+        self._put = client.register_script(mirror_scripts.PUT)
+        self._remove = client.register_script(mirror_scripts.REMOVE)
+        self._complete = client.register_script(mirror_scripts.COMPLETE)
 
     # Reading
 

@@ -1,0 +1,31 @@
+"""What the mirror has Redis do in one step: store the newer copy, take a resource out, call the mirror complete."""
+
+PUT = """
+local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
+if cur and ARGV[4] == '' and cur >= ARGV[2] then
+  if cur == ARGV[2] then return 0 end
+  return 1
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], 'o:' .. ARGV[1], ARGV[2])
+redis.call('PERSIST', KEYS[1])
+redis.call('SADD', KEYS[2], ARGV[5])
+return 1
+"""
+REMOVE = """
+local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
+if cur and cur > ARGV[2] .. '~' then return 0 end
+local had = redis.call('HDEL', KEYS[1], ARGV[1])
+if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+else redis.call('HSET', KEYS[1], 'o:' .. ARGV[1], ARGV[2] .. '~') end
+for i = 5, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return had end end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('SREM', KEYS[2], ARGV[4])
+return had
+"""
+COMPLETE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], 1, 'PX', ARGV[2]) end
+redis.call('SET', KEYS[4], 1, 'PX', ARGV[3])
+redis.call('SET', KEYS[3], 1)
+return 1
+"""

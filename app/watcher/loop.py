@@ -1,0 +1,201 @@
+"""The active watcher: it follows Omni, keeps the mirror whole, and looks at machines as their alarms go off."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import redis
+import structlog
+
+from app.omni.client import Omni
+from app.omni.errors import OmniError
+from app.state.boots import Boots
+from app.state.health import WatcherHealth, note_watcher
+from app.state.lease import LEASE_MS
+from app.state.mirror import FRESH, Mirror
+from app.state.secrets import sealer
+from app.state.wake import Alarms
+from app.watcher.follow import COMPARE_EVERY_S, Followers
+from app.watcher.look import NOT_NOW_S, Looker, Sight
+from app.watcher.lost import find_lost_records
+from app.watcher.provider import Provider
+from app.watcher.strangers import Strangers
+from app.watcher.tracking import Tracking
+from config.settings import Settings
+
+log = structlog.get_logger()
+
+# An alarm is at most this late.
+TICK_S = 0.05
+SECOND_S = 1.0
+# Whatever an event should have told and did not is found out by looking at every machine this often.
+RESYNC_S = 30.0
+# Omni answers in milliseconds, so a few calls at a time keep it busy; machines wait their turn.
+LOOKS_AT_A_TIME = 8
+# What cannot be read now will not be a second later; it is said once a minute.
+UNREADABLE_S = 60.0
+BATCH = 200
+
+
+class Watcher:
+    """The active watcher."""
+
+    def __init__(self, settings: Settings, client: redis.Redis, omni: Omni) -> None:
+        self._redis, self._omni = client, omni
+        self._mirror = Mirror(client, sealer(settings))
+        self._alarms = Alarms(client)
+        self._followers = Followers(omni, self._mirror, self._alarms)
+        self._looker = Looker(settings, client, omni, self._mirror)
+        self._provider = Provider(settings, client, omni, self._mirror)
+        self._tracking = Tracking(client)
+        self._strangers = Strangers(self._mirror, Boots(client))
+        self._pool = ThreadPoolExecutor(LOOKS_AT_A_TIME, thread_name_prefix="look")
+        self._looking: set[str] = set()
+        self._lock = threading.Lock()
+        self._second_s = self._resync_s = self._compare_s = 0.0
+        self._announced = False
+        self._problem = ""
+        self._build = ""
+        self._leases_kept = False
+
+    def start(self) -> None:
+        """Begin to follow Omni."""
+        if not self._mirror.complete():
+            # It may be days old. The leases that stand are as good as ever, if any do: Redis was not emptied.
+            self._leases_kept = self._mirror.was_complete()
+            self._mirror.invalidate()
+            self._build = self._mirror.begin_build()
+        self._followers.start()
+
+    def stop(self) -> None:
+        """End it; looks that run are finished."""
+        self._provider.stop()
+        self._followers.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def tick(self) -> bool:
+        """One round. False: there was nothing to do. Raises `redis.RedisError`."""
+        now_s = time.monotonic()
+        if now_s - self._second_s >= SECOND_S:
+            self._second_s = now_s
+            self._each_second()
+        if not self._announced or not self._followers.established() or not self._mirror.complete():
+            return False
+        if now_s - self._resync_s >= RESYNC_S:
+            self._resync_s = now_s
+            self._alarms.wake(*self._mirror.machine_ids())
+        return self._look_around()
+
+    # Keeping house
+
+    def _each_second(self) -> None:
+        self._tracking.update()
+        self._mirror.keep_watched()
+        problem = ""
+        try:
+            problem = self._keep_connected()
+        except OmniError as error:
+            problem = str(error)
+        problem = problem or self._followers.problem()
+        if problem != self._problem:
+            self._problem = problem
+            if problem:
+                log.warning("omni_not_ready", problem=problem)
+            else:
+                log.info("omni_ready")
+        connected = self._announced and self._followers.established()
+        note_watcher(self._redis, WatcherHealth(connected, problem))
+
+    def _keep_connected(self) -> str:
+        """Words about what keeps us from acting, or ''. Raises OmniError."""
+        if not self._announced:
+            other = self._provider.other_alive()
+            if other:
+                self._mirror.invalidate()  # no task of ours may begin either
+                return other
+            self._announce()
+        if not self._mirror.complete():
+            self._fill_mirror()
+        self._followers.compare()
+        if time.monotonic() - self._compare_s > COMPARE_EVERY_S:
+            self._compare_s = time.monotonic()
+            self._provider.refresh_join_config()
+            self._strangers.show_out(self._omni)
+        return ""
+
+    def _announce(self) -> None:
+        self._provider.announce()
+        self._provider.keep_beating()
+        self._announced = True
+        self._compare_s = time.monotonic()
+
+    def _fill_mirror(self) -> None:
+        """The complete mark is missing: the first start, or Redis was emptied, maybe amid a rebuild."""
+        if not self._mirror.being_built(self._build):
+            self._build, self._leases_kept = self._mirror.begin_build(), False
+            self._followers.rebuild()
+            return
+        if not self._followers.established():
+            return
+        find_lost_records(self._omni, self._mirror)
+        self._provider.refresh_join_config()
+        fresh = bool(self._redis.delete(FRESH))
+        quarantine_ms = 0 if fresh or self._leases_kept else LEASE_MS
+        if not self._mirror.mark_complete(self._build, quarantine_ms):
+            return
+        self._alarms.wake(*self._mirror.machine_ids())
+        self._resync_s = time.monotonic() - RESYNC_S + quarantine_ms / 1000
+        log.info("mirror_complete", quarantine_ms=quarantine_ms)
+
+    # Looking
+
+    def _look_around(self) -> bool:
+        due = self._alarms.take(BATCH)
+        with self._lock:
+            again = [m for m in due if m in self._looking]
+        ids = [m for m in due if m not in again]
+        self._alarms.wake(*again, after_s=TICK_S)
+        for machine_id, sight in zip(ids, self._see(ids), strict=True):
+            if sight is None:
+                self._alarms.wake(machine_id, after_s=UNREADABLE_S)
+                continue
+            if self._looker.idle(sight):
+                continue
+            with self._lock:
+                self._looking.add(sight.machine.id)
+            self._pool.submit(self._look, sight)
+        return len(due) == BATCH
+
+    def _see(self, machine_ids: list[str]) -> list[Sight | None]:
+        """What is known of these machines; None where that cannot be read. Raises `redis.RedisError`."""
+        try:
+            return list(self._looker.see(machine_ids)) if machine_ids else []
+        except redis.RedisError:
+            raise
+        except Exception:  # the outer edge: one unreadable machine must not stop the others
+            if len(machine_ids) == 1:
+                log.exception("machine_unreadable", machine_id=machine_ids[0])
+                return [None]
+        return [sight for machine_id in machine_ids for sight in self._see([machine_id])]
+
+    def _look(self, sight: Sight) -> None:
+        machine_id = sight.machine.id
+        try:
+            self._looker.look(sight)
+        except (OmniError, redis.RedisError) as error:
+            log.warning("look_failed", machine_id=machine_id, error=str(error))
+            self._wake_later(machine_id)
+        except Exception:  # the outer edge: one machine must not stop the others
+            log.exception("look_broke", machine_id=machine_id)
+            self._wake_later(machine_id)
+        finally:
+            with self._lock:
+                self._looking.discard(machine_id)
+
+    def _wake_later(self, machine_id: str) -> None:
+        try:
+            self._alarms.wake(machine_id, after_s=NOT_NOW_S)
+        except redis.RedisError:
+            return  # the resync finds it
