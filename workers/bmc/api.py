@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
 from app.machine.model import PowerState
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcRefused, BmcUnreachable
+from workers.bmc.exchange import MOST_BYTES, AddressUnusable, NotConnected, exchange
 
-# Such a BMC answers in milliseconds; five seconds are the limit that operators know from the Go provider.
-TIMEOUT_S = 5.0
 _ERROR_TEXT = 200
+_ADDRESS_TEXT = 100
 
 
 class ApiBmc:
@@ -20,15 +18,12 @@ class ApiBmc:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        # retries=False: a command is never sent twice, and a redirect is an error.
-        self._http = urllib3.PoolManager(maxsize=1, retries=False, timeout=urllib3.Timeout(total=TIMEOUT_S))
 
     def power_state(self) -> PowerState:
         """GET /status."""
-        body = self._ask("GET", "/status")
         try:
-            powered_on = json.loads(body)["PoweredOn"]
-        except (ValueError, KeyError, TypeError):
+            powered_on = json.loads(self._ask("GET", "/status"))["PoweredOn"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             powered_on = None
         if not isinstance(powered_on, bool):
             raise BmcRefused(f"the BMC at {self._address} answered /status with something else than PoweredOn")
@@ -52,23 +47,31 @@ class ApiBmc:
         self._ask("POST", "/pxeboot")
 
     def close(self) -> None:
-        """Close the connection."""
-        self._http.clear()
+        """Nothing: each question has a connection of its own, so that none is lost on one that went stale."""
 
     def _ask(self, method: str, path: str) -> bytes:
+        """The body of the answer; b"" for a command, which is done when its status says so."""
         try:
-            answer = self._http.request(method, f"http://{self._address}{path}", headers={"Content-Length": "0"})
-        except (HTTPError, UnicodeError) as error:
-            raise self._unreachable(error, path) from None
-        if answer.status == 200:
-            return answer.data
-        raise self._refused(answer.status, path, answer.data)
+            with exchange(self._address, method, path) as answer:
+                if answer.status != 200:
+                    raise self._refused(answer.status, path, _beginning(answer))
+                body = answer.read(MOST_BYTES + 1) if method == "GET" else b""
+        except AddressUnusable:
+            shown = self._address.rpartition("@")[2][:_ADDRESS_TEXT]
+            raise BmcUnreachable(f"the BMC's address {shown!r} is not HOST:PORT", executed=False) from None
+        except NotConnected as error:
+            raise self._unreachable(str(error), path, executed=False) from None
+        except (OSError, http.client.IncompleteRead) as error:
+            raise self._unreachable(type(error).__name__, path, executed=None) from None
+        except http.client.HTTPException as error:
+            words = f"the BMC at {self._address} answered {path} with something else than HTTP ({type(error).__name__})"
+            raise BmcRefused(words) from None
+        if len(body) > MOST_BYTES:
+            raise BmcRefused(f"the BMC at {self._address} answered {path} with more than {MOST_BYTES // 1024} KiB")
+        return body
 
-    def _unreachable(self, error: Exception, path: str) -> BmcError:
-        cause = error.reason if isinstance(error, MaxRetryError) else error
-        never_sent = isinstance(cause, NewConnectionError | ConnectTimeoutError | UnicodeError)
-        words = f"the BMC at {self._address} does not answer {path} ({type(cause).__name__})"
-        return BmcUnreachable(words, executed=False if never_sent else None)
+    def _unreachable(self, reason: str, path: str, *, executed: bool | None) -> BmcError:
+        return BmcUnreachable(f"the BMC at {self._address} does not answer {path} ({reason})", executed=executed)
 
     def _refused(self, status: int, path: str, body: bytes) -> BmcError:
         text = "".join(c if c.isprintable() else " " for c in body[:_ERROR_TEXT].decode(errors="replace")).strip()
@@ -76,3 +79,11 @@ class ApiBmc:
         if status in (401, 403):
             return BmcAuthenticationFailed(words, executed=False)
         return BmcBusy(words, executed=False) if status == 503 else BmcRefused(words, executed=False)
+
+
+def _beginning(answer: http.client.HTTPResponse) -> bytes:
+    """What an error says for itself, as far as it can be read: its status is enough."""
+    try:
+        return answer.read(_ERROR_TEXT)
+    except (OSError, http.client.HTTPException):
+        return b""

@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 
 from app.machine.model import BmcConfiguration, Ipmi, PowerState
-from app.state.connection import now_ms
+from app.state.connection import as_bytes, now_ms
 from app.state.logins import RefusedLogins
 from app.state.mirror import machine_key
 from app.state.power import PowerNotes
@@ -33,7 +33,7 @@ def logins(client: fakeredis.FakeRedis) -> RefusedLogins:
 
 
 def standing(client: fakeredis.FakeRedis) -> tuple[str, int]:
-    state, _, at_ms = client.hget(machine_key(MACHINE), "f:power").decode().partition("@")
+    state, _, at_ms = as_bytes(client.hget(machine_key(MACHINE), "f:power")).decode().partition("@")
     return state, int(at_ms)
 
 
@@ -70,7 +70,7 @@ def test_reading_made_just_now_stands_over_every_other(client: fakeredis.FakeRed
     notes.observed_at(MACHINE, PowerState.OFF, now_ms(client))
     notes.observed({MACHINE: PowerState.ON, "other": PowerState.UNKNOWN})
     assert standing(client)[0] == "ON"
-    assert client.hget(machine_key("other"), "f:power").startswith(b"UNKNOWN@")
+    assert as_bytes(client.hget(machine_key("other"), "f:power")).startswith(b"UNKNOWN@")
 
 
 def test_clock_of_redis_that_was_put_back_does_not_stop_the_notes(

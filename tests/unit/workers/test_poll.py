@@ -10,7 +10,7 @@ import structlog.testing
 
 from app.machine.model import BmcConfiguration, PowerState
 from app.omni.kinds import Kind
-from app.state.connection import now_ms
+from app.state.connection import as_bytes, now_ms
 from app.state.mirror import machine_key
 from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
 from workers import beat, poll
@@ -30,7 +30,7 @@ def give_bmc(bottle: Bottle, machine_id: str, address: str) -> None:
 
 def standing(bottle: Bottle, machine_id: str = MACHINE) -> str | None:
     note = bottle.services.redis.hget(machine_key(machine_id), "f:power")
-    return note and note.decode().partition("@")[0]
+    return None if note is None else as_bytes(note).decode().partition("@")[0]
 
 
 class HookedBmc(FakeBmc):
@@ -63,11 +63,17 @@ def test_reading_is_noted_with_a_time_from_before_it_began(bottle: Bottle, monke
     bottle.accepted()
     began: list[int] = []
     slow = HookedBmc()
-    slow.hook = lambda: began.append(now_ms(bottle.services.redis)) or time.sleep(0.05)  # type: ignore[func-returns-value]
+
+    def take_long() -> None:
+        began.append(now_ms(bottle.services.redis))
+        time.sleep(0.05)
+
+    slow.hook = take_long
     monkeypatch.setattr(poll, "open_bmc", lambda _: slow)
     earliest_ms = now_ms(bottle.services.redis)
     poll.sweep(bottle.services, [MACHINE])
-    at_ms = int(bottle.services.redis.hget(machine_key(MACHINE), "f:power").decode().partition("@")[2])  # type: ignore[union-attr]
+    note = as_bytes(bottle.services.redis.hget(machine_key(MACHINE), "f:power"))
+    at_ms = int(note.decode().partition("@")[2])
     assert earliest_ms - 2 <= at_ms <= began[0]
 
 
@@ -203,7 +209,12 @@ def test_beat_sends_sweeps_that_no_clock_of_another_host_can_end(
 
 def test_configuration_of_the_sweep_is_the_one_in_the_mirror(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
     bottle.accepted()
-    asked: list[BmcConfiguration] = []
-    monkeypatch.setattr(poll, "open_bmc", lambda c: asked.append(c) or bottle.bmc)  # type: ignore[func-returns-value]
+    asked: list[str | None] = []
+
+    def open_bmc(configuration: BmcConfiguration) -> FakeBmc:
+        asked.append(configuration.api_address)
+        return bottle.bmc
+
+    monkeypatch.setattr(poll, "open_bmc", open_bmc)
     poll.sweep(bottle.services, [MACHINE])
-    assert [c.api_address for c in asked] == ["192.0.2.1:80"]
+    assert asked == ["192.0.2.1:80"]

@@ -1,0 +1,109 @@
+"""One HTTP exchange on a connection of its own, bounded as a whole: a peer that drips cannot hold it for longer.
+
+Timeouts of sockets and of HTTP libraries count anew from each byte that comes in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import socket
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+from urllib3.exceptions import LocationValueError
+from urllib3.util import parse_url
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# Such a BMC answers in milliseconds; five seconds are the limit that operators know from the Go provider.
+TIMEOUT_S = 5.0
+# A power state takes twenty bytes.
+MOST_BYTES = 65_536
+HTTP_PORT = 80
+
+
+class AddressUnusable(Exception):
+    """The address is not host:port."""
+
+
+class NotConnected(Exception):
+    """No connection came about, so nothing was sent; the text is the reason's name."""
+
+
+@contextlib.contextmanager
+def exchange(address: str, method: str, path: str) -> Iterator[http.client.HTTPResponse]:
+    """Send an empty request; the answer's body is read inside, where each read may raise as well.
+
+    Raises:
+        AddressUnusable, NotConnected: nothing was sent.
+        OSError, http.client.HTTPException: no (whole) answer came in time, or one that is not HTTP.
+    """
+    end_s = time.monotonic() + TIMEOUT_S
+    line = _connect(address, end_s)
+    try:
+        head = f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        line.sendall(head.encode("ascii"))
+        limited = cast(socket.socket, _Line(line, end_s))  # makefile is all that HTTPResponse uses
+        with contextlib.closing(http.client.HTTPResponse(limited, method=method)) as answer:
+            answer.begin()
+            yield answer
+    finally:
+        line.close()
+
+
+def _place(address: str) -> tuple[str, int]:
+    try:
+        url = parse_url(f"http://{address}")
+    except LocationValueError:
+        raise AddressUnusable(address) from None
+    if not url.host or url.auth or url.path or url.query or url.fragment or not address.isascii():
+        raise AddressUnusable(address)
+    return url.host.strip("[]"), HTTP_PORT if url.port is None else url.port
+
+
+def _connect(address: str, end_s: float) -> socket.socket:
+    place = _place(address)
+    try:
+        line = socket.create_connection(place, TIMEOUT_S)
+    except UnicodeError:  # a label of the name is empty or too long
+        raise AddressUnusable(address) from None
+    except OSError as error:
+        raise NotConnected(type(error).__name__) from None
+    left_s = end_s - time.monotonic()  # a name with several addresses may have taken all of it
+    if left_s <= 0:
+        line.close()
+        raise NotConnected(TimeoutError.__name__)
+    line.settimeout(left_s)
+    return line
+
+
+class _Line:
+    """A connection as HTTPResponse wants it."""
+
+    def __init__(self, line: socket.socket, end_s: float) -> None:
+        self._reader = _Reader(line, end_s)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        del mode
+        return io.BufferedReader(self._reader)
+
+
+class _Reader(io.RawIOBase):
+    """Reads from a connection until a moment that no byte puts off."""
+
+    def __init__(self, line: socket.socket, end_s: float) -> None:
+        self._line, self._end_s = line, end_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        left_s = self._end_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._line.settimeout(left_s)
+        return self._line.recv_into(buffer)
