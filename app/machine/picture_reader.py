@@ -140,51 +140,69 @@ def _object_or_null(readers: Mapping[str, Reader]) -> Reader:
 
 # In the order in which an id is looked for.
 _RESOURCES: Final[Mapping[str, Reader]] = {
-    "infra_machine": _resource(model.InfraMachine, {
-        "preferred_power_state": enum_of(model.PreferredPowerState),
-        "acceptance_status": enum_of(model.Acceptance),
-        "cluster_talos_version": text,
-        "extensions": texts,
-        "wipe_id": text,
-        "extra_kernel_args": text,
-        "requested_reboot_id": text,
-        "cordoned": flag,
-        "install_event_id": whole_number(64),
-        "node_unique_token": secret,
-        "power_off_request_id": text,
-    }),
-    "infra_machine_status": _resource(model.InfraMachineStatus, {
-        "power_state": _power_state,
-        "ready_to_use": flag,
-        "last_reboot_id": text,
-        "last_reboot_timestamp": timestamp_or_null,
-        "installed": flag,
-        "wiped_node_unique_token": secret,
-        "last_power_off_id": text,
-    }),
+    "infra_machine": _resource(
+        model.InfraMachine,
+        {
+            "preferred_power_state": enum_of(model.PreferredPowerState),
+            "acceptance_status": enum_of(model.Acceptance),
+            "cluster_talos_version": text,
+            "extensions": texts,
+            "wipe_id": text,
+            "extra_kernel_args": text,
+            "requested_reboot_id": text,
+            "cordoned": flag,
+            "install_event_id": whole_number(64),
+            "node_unique_token": secret,
+            "power_off_request_id": text,
+        },
+    ),
+    "infra_machine_status": _resource(
+        model.InfraMachineStatus,
+        {
+            "power_state": _power_state,
+            "ready_to_use": flag,
+            "last_reboot_id": text,
+            "last_reboot_timestamp": timestamp_or_null,
+            "installed": flag,
+            "wiped_node_unique_token": secret,
+            "last_power_off_id": text,
+        },
+    ),
     "bmc_config": _resource(_bmc_config, {"config": _object_or_null({"ipmi": _ipmi, "api": _api})}),
     "bmc_configuration": _resource(_bmc_configuration, {"ipmi": _ipmi, "api": _api, "manually_configured": flag}),
-    "machine_status": _resource(model.MachineStatus, {
-        "agent_accessible": flag,
-        "power_state": _power_state,
-        "initialized": flag,
-    }),
-    "wipe_status": _resource(model.WipeStatus, {
-        "last_wipe_id": text,
-        "last_wipe_install_event_id": whole_number(64),
-        "initial_wipe_done": flag,
-        "wiped_node_unique_token": secret,
-    }),
-    "power_operation": _resource(model.PowerOperation, {
-        "last_power_operation": _power_state,
-        "last_power_on_timestamp": timestamp_or_null,
-        "last_power_off_id": text,
-        "wipe_id_at_power_off": text,
-    }),
-    "reboot_status": _resource(model.RebootStatus, {
-        "last_reboot_id": text,
-        "last_reboot_timestamp": timestamp_or_null,
-    }),
+    "machine_status": _resource(
+        model.MachineStatus,
+        {
+            "agent_accessible": flag,
+            "power_state": _power_state,
+            "initialized": flag,
+        },
+    ),
+    "wipe_status": _resource(
+        model.WipeStatus,
+        {
+            "last_wipe_id": text,
+            "last_wipe_install_event_id": whole_number(64),
+            "initial_wipe_done": flag,
+            "wiped_node_unique_token": secret,
+        },
+    ),
+    "power_operation": _resource(
+        model.PowerOperation,
+        {
+            "last_power_operation": _power_state,
+            "last_power_on_timestamp": timestamp_or_null,
+            "last_power_off_id": text,
+            "wipe_id_at_power_off": text,
+        },
+    ),
+    "reboot_status": _resource(
+        model.RebootStatus,
+        {
+            "last_reboot_id": text,
+            "last_reboot_timestamp": timestamp_or_null,
+        },
+    ),
 }
 
 _PICTURE: Final[Mapping[str, Reader]] = {
