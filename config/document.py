@@ -45,6 +45,8 @@ def _row(option: Option) -> str:
     meaning = f"*Later.* {option.help}" if option.later else option.help
     if option.minimum and option.kind is not Kind.CHOICE:
         kind = f"{kind}, at least {option.minimum}"
+    if option.maximum:
+        kind = f"{kind}, at most {option.maximum}"
     return f"| {name} | `{option.variable}` | {kind} | {default} | {meaning} |"
 
 

@@ -50,9 +50,7 @@ def _rendering(debug: bool) -> list[Processor]:  # noqa: FBT001 - the one switch
     """Tracebacks are rendered without local variables: these may hold secrets."""
     if debug:
         return [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 

@@ -42,6 +42,7 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()
     minimum: str = ""
+    maximum: str = ""
     environment: str = ""
     environment_only: bool = False
     secret: bool = False
@@ -76,104 +77,203 @@ def _switch(name: str, help_text: str, *, default: bool = False, later: bool = F
     return Option(name, Kind.SWITCH, "true" if default else "false", help_text, later=later)
 
 
-OMNI = Group("Omni", (
-    Option("id", Kind.NAME, "bare-metal", "Provider id; selects the machines and the namespace of this provider."),
-    Option("omni-api-endpoint", Kind.URL, "", "Address of Omni, http://HOST:PORT. Required.",
-           environment="OMNI_ENDPOINT"),
-    Option("service-account-key", Kind.TEXT, "", "Key of the provider's service account, from the environment only.",
-           environment="OMNI_SERVICE_ACCOUNT_KEY", environment_only=True, secret=True),
-    _switch("insecure-skip-tls-verify", "Do not verify Omni's certificate.", later=True),
-    Option("provider-name", Kind.TEXT, "Bare Metal", "Name shown in Omni."),
-    Option("provider-description", Kind.TEXT, "Bare metal infrastructure provider", "Description shown in Omni."),
-    Option("machine-labels", Kind.LABELS, "", "Labels of every machine in Omni: k=v,k2,k3=v3."),
-    _switch("enable-resource-cache", "Accepted and ignored: boots are always answered from the mirror."),
-    _switch("force-takeover", "Start although another provider reports under the same id."),
-))
+OMNI = Group(
+    "Omni",
+    (
+        Option("id", Kind.NAME, "bare-metal", "Provider id; selects the machines and the namespace of this provider."),
+        Option(
+            "omni-api-endpoint",
+            Kind.URL,
+            "",
+            "Address of Omni, http://HOST:PORT. Required.",
+            environment="OMNI_ENDPOINT",
+        ),
+        Option(
+            "service-account-key",
+            Kind.TEXT,
+            "",
+            "Key of the provider's service account, from the environment only.",
+            environment="OMNI_SERVICE_ACCOUNT_KEY",
+            environment_only=True,
+            secret=True,
+        ),
+        _switch("insecure-skip-tls-verify", "Do not verify Omni's certificate.", later=True),
+        Option("provider-name", Kind.TEXT, "Bare Metal", "Name shown in Omni."),
+        Option("provider-description", Kind.TEXT, "Bare metal infrastructure provider", "Description shown in Omni."),
+        Option("machine-labels", Kind.LABELS, "", "Labels of every machine in Omni: k=v,k2,k3=v3."),
+        _switch("enable-resource-cache", "Accepted and ignored: boots are always answered from the mirror."),
+        _switch("force-takeover", "Start although another provider reports under the same id."),
+    ),
+)
 
-ADDRESSES = Group("Addresses", (
-    Option("api-listen-address", Kind.HOST, "", "Address to listen on.", default_help="all addresses"),
-    Option("api-advertise-address", Kind.HOST, "", "Address under which machines reach this program.",
-           default_help="the only routable address"),
-    Option("api-port", Kind.PORT, "50042", "Port of HTTP and gRPC."),
-    Option("api-token", Kind.TEXT, "", "Bearer token of the API and the pages; without one, loopback only.",
-           secret=True),
-    Option("gateway-listen", Kind.HOST_PORT, "127.0.0.1:50044", "Where workers reach the agent gateway."),
-    Option("web-workers", Kind.NUMBER, "2", "Processes that answer HTTP.", minimum="1"),
-    Option("flower-url", Kind.URL, "", "Address of Flower, linked on the fleet page.", later=True),
-))
+ADDRESSES = Group(
+    "Addresses",
+    (
+        Option("api-listen-address", Kind.HOST, "", "Address to listen on.", default_help="all addresses"),
+        Option(
+            "api-advertise-address",
+            Kind.HOST,
+            "",
+            "Address under which machines reach this program.",
+            default_help="the only routable address",
+        ),
+        Option("api-port", Kind.PORT, "50042", "Port of HTTP and gRPC."),
+        Option(
+            "api-token",
+            Kind.TEXT,
+            "",
+            "Bearer token of the API and the pages; without one, loopback only.",
+            secret=True,
+        ),
+        Option("gateway-listen", Kind.HOST_PORT, "127.0.0.1:50044", "Where workers reach the agent gateway."),
+        Option("web-workers", Kind.NUMBER, "2", "Processes that answer HTTP.", minimum="1"),
+        Option("flower-url", Kind.URL, "", "Address of Flower, linked on the fleet page.", later=True),
+    ),
+)
 
-BOOT = Group("Boot", (
-    Option("image-factory-base-url", Kind.URL, "https://factory.talos.dev", "Image factory, for schematics."),
-    Option("image-factory-pxe-base-url", Kind.URL, "https://pxe.factory.talos.dev", "Image factory, for boot scripts."),
-    Option("agent-mode-talos-version", Kind.VERSION, "v1.13.7", "Talos version of agent mode."),
-    Option("boot-from-disk-method", Kind.CHOICE, "ipxe-exit", "How a machine is told to boot its disk.",
-           choices=("ipxe-exit", "http-404", "ipxe-sanboot")),
-    _switch("secure-boot-enabled", "Boot secure boot images; needs --ipmi-pxe-boot-mode uefi and no local assets."),
-    _switch("use-local-boot-assets", "Boot agent mode from files instead of the image factory.", later=True),
-    Option("boot-assets-path", Kind.PATH, "/assets", "Folder of the local boot assets.", later=True),
-    Option("extra-machine-config-path", Kind.PATH, "", "Documents to add to the machine configuration.", later=True),
-    _switch("config-match-address", "Serve /config only to the address that fetched the boot script."),
-    _switch("config-open", "Serve /config to everyone."),
-))
+BOOT = Group(
+    "Boot",
+    (
+        Option("image-factory-base-url", Kind.URL, "https://factory.talos.dev", "Image factory, for schematics."),
+        Option(
+            "image-factory-pxe-base-url", Kind.URL, "https://pxe.factory.talos.dev", "Image factory, for boot scripts."
+        ),
+        Option("agent-mode-talos-version", Kind.VERSION, "v1.13.7", "Talos version of agent mode."),
+        Option(
+            "boot-from-disk-method",
+            Kind.CHOICE,
+            "ipxe-exit",
+            "How a machine is told to boot its disk.",
+            choices=("ipxe-exit", "http-404", "ipxe-sanboot"),
+        ),
+        _switch("secure-boot-enabled", "Boot secure boot images; needs --ipmi-pxe-boot-mode uefi and no local assets."),
+        _switch("use-local-boot-assets", "Boot agent mode from files instead of the image factory.", later=True),
+        Option("boot-assets-path", Kind.PATH, "/assets", "Folder of the local boot assets.", later=True),
+        Option(
+            "extra-machine-config-path", Kind.PATH, "", "Documents to add to the machine configuration.", later=True
+        ),
+        _switch("config-match-address", "Serve /config only to the address that fetched the boot script."),
+        _switch("config-open", "Serve /config to everyone."),
+    ),
+)
 
-NETBOOT = Group("DHCP proxy", (
-    Option("dhcp-proxy-iface-or-ip", Kind.TEXT, "", "Interface of the DHCP proxy, or an address on it.",
-           default_help="the advertise address"),
-    _switch("disable-dhcp-proxy", "Run without DHCP proxy and TFTP."),
-    _switch("disable-dhcp-proxy-broadcast", "Do not answer broadcasts on port 67."),
-))
+NETBOOT = Group(
+    "DHCP proxy",
+    (
+        Option(
+            "dhcp-proxy-iface-or-ip",
+            Kind.TEXT,
+            "",
+            "Interface of the DHCP proxy, or an address on it.",
+            default_help="the advertise address",
+            later=True,
+        ),
+        _switch("disable-dhcp-proxy", "Run without DHCP proxy and TFTP."),
+        _switch("disable-dhcp-proxy-broadcast", "Do not answer broadcasts on port 67.", later=True),
+    ),
+)
 
-MACHINES = Group("Machines and operations", (
-    Option("min-reboot-interval", Kind.DURATION, "15m", "Least time between power-on and power-off or reboot.",
-           minimum="0"),
-    _switch("wipe-with-zeroes", "Write zeroes over whole disks."),
-    Option("max-concurrent-wipes", Kind.NUMBER, "0", "Wipes at a time, in all; 0: no bound.", minimum="0"),
-    Option("max-power-ons-per-minute", Kind.NUMBER, "0", "Power-ons and reboots a minute; 0: no limit.", minimum="0",
-           later=True),
-    Option("operation-attempts", Kind.NUMBER, "5", "Failed attempts after which an operation is parked.",
-           minimum="1"),
-    Option("parked-retry-interval", Kind.DURATION, "30m", "When a parked operation is tried again; 0: never.",
-           minimum="0"),
-    Option("power-poll-interval", Kind.DURATION, "30s", "How often the power state of all machines is read.",
-           minimum="100ms"),
-    _switch("agent-test-mode", "Agents manage power over the HTTP API kind."),
-    Option("agent-call-timeout", Kind.DURATION, "30s", "Limit of a call to an agent.", minimum="1ms"),
-    Option("agent-fast-wipe-timeout", Kind.DURATION, "5m", "Limit of a fast wipe.", minimum="1ms"),
-    Option("agent-zeroes-wipe-timeout", Kind.DURATION, "24h", "Limit of a wipe with zeroes.", minimum="1ms"),
-))
+MACHINES = Group(
+    "Machines and operations",
+    (
+        Option(
+            "min-reboot-interval",
+            Kind.DURATION,
+            "15m",
+            "Least time between power-on and power-off or reboot.",
+            minimum="0",
+        ),
+        _switch("wipe-with-zeroes", "Write zeroes over whole disks."),
+        Option("max-concurrent-wipes", Kind.NUMBER, "0", "Wipes at a time, in all; 0: no bound.", minimum="0"),
+        Option(
+            "max-power-ons-per-minute",
+            Kind.NUMBER,
+            "0",
+            "Power-ons and reboots a minute; 0: no limit.",
+            minimum="0",
+            later=True,
+        ),
+        Option(
+            "operation-attempts", Kind.NUMBER, "5", "Failed attempts after which an operation is parked.", minimum="1"
+        ),
+        Option(
+            "parked-retry-interval",
+            Kind.DURATION,
+            "30m",
+            "When a parked operation is tried again; 0: never.",
+            minimum="0",
+        ),
+        Option(
+            "power-poll-interval",
+            Kind.DURATION,
+            "30s",
+            "How often the power state of all machines is read.",
+            minimum="100ms",
+            maximum="2m",
+        ),  # a reading counts for five minutes
+        _switch("agent-test-mode", "Agents manage power over the HTTP API kind."),
+        Option("agent-call-timeout", Kind.DURATION, "30s", "Limit of a call to an agent.", minimum="1ms"),
+        Option("agent-fast-wipe-timeout", Kind.DURATION, "5m", "Limit of a fast wipe.", minimum="1ms"),
+        Option("agent-zeroes-wipe-timeout", Kind.DURATION, "24h", "Limit of a wipe with zeroes.", minimum="1ms"),
+    ),
+)
 
-BMC = Group("BMCs", (
-    Option("api-power-mgmt-state-dir", Kind.PATH, "", "Folder of the files that name API BMCs."),
-    Option("ipmi-pxe-boot-mode", Kind.CHOICE, "uefi", "Firmware mode of a PXE boot.", choices=("uefi", "bios")),
-    _switch("redfish-use-always", "Never use IPMI.", later=True),
-    _switch("redfish-use-when-available", "Use Redfish where it answers, else IPMI.", default=True, later=True),
-    _switch("redfish-use-https", "Speak Redfish over https.", default=True, later=True),
-    _switch("redfish-insecure-skip-tls-verify", "Do not verify certificates of BMCs.", default=True, later=True),
-    Option("redfish-port", Kind.PORT, "443", "Port of Redfish.", later=True),
-    _switch("redfish-set-boot-source-override-mode", "Set the boot mode with the boot source; some BMCs refuse it.",
-            default=True, later=True),
-))
+BMC = Group(
+    "BMCs",
+    (
+        Option("api-power-mgmt-state-dir", Kind.PATH, "", "Folder of the files that name API BMCs."),
+        Option("ipmi-pxe-boot-mode", Kind.CHOICE, "uefi", "Firmware mode of a PXE boot.", choices=("uefi", "bios")),
+        _switch("redfish-use-always", "Never use IPMI.", later=True),
+        _switch("redfish-use-when-available", "Use Redfish where it answers, else IPMI.", default=True, later=True),
+        _switch("redfish-use-https", "Speak Redfish over https.", default=True, later=True),
+        _switch("redfish-insecure-skip-tls-verify", "Do not verify certificates of BMCs.", default=True, later=True),
+        Option("redfish-port", Kind.PORT, "443", "Port of Redfish.", later=True),
+        _switch(
+            "redfish-set-boot-source-override-mode",
+            "Set the boot mode with the boot source; some BMCs refuse it.",
+            default=True,
+            later=True,
+        ),
+    ),
+)
 
-TLS = Group("TLS", (
-    _switch("tls-enabled", "Serve agents over TLS as well.", later=True),
-    Option("tls-api-port", Kind.PORT, "50043", "Port of gRPC over TLS.", later=True),
-    _switch("tls-agent-skip-verify", "Agents do not verify our certificate.", later=True),
-    Option("tls-ca-ttl", Kind.DURATION, "262800h", "Life of our own CA (30 years).", minimum="5m", later=True),
-    Option("tls-cert-ttl", Kind.DURATION, "24h", "Life of a certificate of our own CA.", minimum="5m", later=True),
-    Option("tls-ca-cert-file", Kind.PATH, "", "CA of an own certificate.", later=True),
-    Option("tls-cert-file", Kind.PATH, "", "Own certificate; needs --tls-key-file.", later=True),
-    Option("tls-key-file", Kind.PATH, "", "Key of the own certificate; needs --tls-cert-file.", later=True),
-    Option("tls-custom-ipxe-ca-cert-file", Kind.PATH, "", "CA that iPXE is to trust.", later=True),
-))
+TLS = Group(
+    "TLS",
+    (
+        _switch("tls-enabled", "Serve agents over TLS as well.", later=True),
+        Option("tls-api-port", Kind.PORT, "50043", "Port of gRPC over TLS.", later=True),
+        _switch("tls-agent-skip-verify", "Agents do not verify our certificate.", later=True),
+        Option("tls-ca-ttl", Kind.DURATION, "262800h", "Life of our own CA (30 years).", minimum="5m", later=True),
+        Option("tls-cert-ttl", Kind.DURATION, "24h", "Life of a certificate of our own CA.", minimum="5m", later=True),
+        Option("tls-ca-cert-file", Kind.PATH, "", "CA of an own certificate.", later=True),
+        Option("tls-cert-file", Kind.PATH, "", "Own certificate; needs --tls-key-file.", later=True),
+        Option("tls-key-file", Kind.PATH, "", "Key of the own certificate; needs --tls-cert-file.", later=True),
+        Option("tls-custom-ipxe-ca-cert-file", Kind.PATH, "", "CA that iPXE is to trust.", later=True),
+    ),
+)
 
-PROGRAM = Group("This program", (
-    Option("config", Kind.PATH, "", "YAML file with options; the command line and the environment beat it."),
-    Option("state-dir", Kind.PATH, "", "Folder for what should outlive a restart.",
-           default_help="$XDG_STATE_HOME/omni-metal, else ~/.local/state/omni-metal"),
-    Option("redis-url", Kind.REDIS_URL, "redis://127.0.0.1:6379/0", "Redis to use, redis://, rediss:// or unix://.",
-           secret=True, default_help="`run` and `lab` start their own; else redis://127.0.0.1:6379/0"),
-    _switch("debug", "Readable log with debug lines instead of JSON."),
-))
+PROGRAM = Group(
+    "This program",
+    (
+        Option("config", Kind.PATH, "", "YAML file with options; the command line and the environment beat it."),
+        Option(
+            "state-dir",
+            Kind.PATH,
+            "",
+            "Folder for what should outlive a restart.",
+            default_help="$XDG_STATE_HOME/omni-metal, else ~/.local/state/omni-metal",
+        ),
+        Option(
+            "redis-url",
+            Kind.REDIS_URL,
+            "redis://127.0.0.1:6379/0",
+            "Redis to use, redis://, rediss:// or unix://.",
+            secret=True,
+            default_help="`run` and `lab` start their own; else redis://127.0.0.1:6379/0",
+        ),
+        _switch("debug", "Readable log with debug lines instead of JSON."),
+    ),
+)
 
 GROUPS: Final = (PROGRAM, OMNI, ADDRESSES, BOOT, NETBOOT, MACHINES, BMC, TLS)
 OPTIONS: Final[dict[str, Option]] = {option.name: option for group in GROUPS for option in group.options}

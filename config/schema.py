@@ -44,8 +44,8 @@ class _Checks(Schema):
         refused = {
             option.attribute: [f"not in this version yet; leave it at its default{_shown(option)}"]
             for option in OPTIONS.values()
-            if option.later and data.get(option.attribute, UNLESS_GIVEN[option.attribute])
-            != UNLESS_GIVEN[option.attribute]
+            if option.later
+            and data.get(option.attribute, UNLESS_GIVEN[option.attribute]) != UNLESS_GIVEN[option.attribute]
         }
         if data.get("omni_api_endpoint", "").startswith("https://"):
             refused["omni_api_endpoint"] = [
@@ -69,10 +69,12 @@ class _Checks(Schema):
         """Refuse a certificate without its key, and the key without it."""
         options = UNLESS_GIVEN | data
         certificate, key = options["tls_cert_file"], options["tls_key_file"]
-        _raise({
-            "tls_cert_file": ["needs --tls-key-file as well"] if certificate and not key else [],
-            "tls_key_file": ["needs --tls-cert-file as well"] if key and not certificate else [],
-        })
+        _raise(
+            {
+                "tls_cert_file": ["needs --tls-key-file as well"] if certificate and not key else [],
+                "tls_key_file": ["needs --tls-cert-file as well"] if key and not certificate else [],
+            }
+        )
 
     @validates_schema(skip_on_field_errors=False)
     def check_config_rule(self, data: dict[str, Any], **_kwargs: object) -> None:

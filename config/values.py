@@ -19,7 +19,7 @@ from config.options import Kind, Option
 
 TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
-NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
 VERSION: Final = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
 WHOLE_NUMBER: Final = re.compile(r"[+-]?\d{1,12}", re.ASCII)
@@ -52,7 +52,7 @@ def _parse_text(_option: Option, raw: object) -> str:
 def _parse_name(_option: Option, raw: object) -> str:
     text = _text(raw)
     if not NAME.fullmatch(text):
-        raise ValueError("use letters, digits, '-', '_' and '.', beginning and ending with a letter or digit")
+        raise ValueError("Omni wants lower-case letters, digits and '-', beginning and ending with a letter or digit")
     return text
 
 
@@ -88,6 +88,8 @@ def _parse_duration(option: Option, raw: object) -> float:
         raise ValueError("must be a duration with its unit, such as 30s, 15m or 1h30m") from None
     if option.minimum and seconds < parse_duration(option.minimum):
         raise ValueError(f"must be {option.minimum} or more" if option.minimum != "0" else "must not be negative")
+    if option.maximum and seconds > parse_duration(option.maximum):
+        raise ValueError(f"must be {option.maximum} or less")
     return seconds
 
 

@@ -32,6 +32,7 @@ def configure_bmc(turn: Turn) -> str:
     words = _from_user(turn, given) if turn.operation.source == "user" and given else _from_agent(turn)
     # What failed with the login before deserves another try with this one.
     turn.services.attempts.clear(turn.machine.id, *BMC_OPERATIONS)
+    turn.services.logins.forget_refused(turn.machine.id)
     _look_at_power(turn)
     return words
 

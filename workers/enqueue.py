@@ -12,7 +12,9 @@ from kombu.exceptions import OperationalError
 from app.machine.decide import decide, operation_id
 from app.machine.model import Operation, OperationName
 from app.state.attempts import Attempts
+from app.state.deciding import decide_options, published_options
 from app.state.lease import Leases, unmark_queued
+from app.state.logins import RefusedLogins
 from app.state.mirror import Mirror
 from app.state.secrets import sealer
 from app.state.wipes import WipeSlots
@@ -23,7 +25,6 @@ from workers.power import power_off_task, power_on_task
 from workers.pxe_arm import pxe_arm
 from workers.reboot import reboot_task
 from workers.teardown import teardown_task
-from workers.turn import decide_options
 from workers.wipe import wipe
 
 log = structlog.get_logger()
@@ -91,13 +92,19 @@ def retry(settings: Settings, client: redis.Redis, machine_id: str, by: str) -> 
         return RetryResult((), reason)
     if lease := leases.current(machine_id):
         return RetryResult((), f"{lease.operation} runs now")
-    decision = decide(mirror.load(machine_id), decide_options(settings))
+    forget_refusals(client, settings, machine_id)
+    decision = decide(mirror.load(machine_id), published_options(client, decide_options(settings)))
     due = [o for o in decision.operations if o.name in TASKS]
     Attempts(client).clear(machine_id)
     log.info("retry_by_hand", machine_id=machine_id, by=by)
     if not due:
         return RetryResult((), "nothing is due: " + "; ".join(decision.reasons[-3:]))
     leases.unmark_queued(machine_id)
-    if enqueue(leases, machine_id, due[0]):
+    if enqueue(leases, machine_id, due[0], WipeSlots(client, settings.max_concurrent_wipes)):
         return RetryResult((due[0].name.value,), "")
-    return RetryResult((), "an operation has begun meanwhile")
+    return RetryResult((), "an operation has begun meanwhile, or as many wipes run as may")
+
+
+def forget_refusals(client: redis.Redis, settings: Settings, machine_id: str) -> None:
+    """A BMC that refused its login may be asked again, and the sweep reads it: a person says so."""
+    RefusedLogins(client, sealer(settings)).forget_refused(machine_id)

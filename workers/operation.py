@@ -37,13 +37,14 @@ from app.machine.model import Operation
 from app.omni.errors import OmniError, OmniUnavailable
 from app.state.attempts import Attempt
 from app.state.connection import now_ms
+from app.state.deciding import decide_options
 from app.state.history import HistoryEntry
 from app.state.lease import Lease, unmark_queued
 from app.state.mirror import MirrorUnreadable
 from workers.errors import OperationError, OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
 from workers.services import Services, current
-from workers.turn import NotDue, PowerUnreadable, Procedure, Turn, begin, decide_options
+from workers.turn import NotDue, PowerUnreadable, Procedure, Turn, begin
 
 log = structlog.get_logger()
 
@@ -52,6 +53,8 @@ log = structlog.get_logger()
 LOOK_AGAIN_S = 1.0
 # Omni is away: there is nothing to win by asking more often.
 OMNI_AWAY_S = 5.0
+# Another key will not fit a second later; a worker that has it should not be asked all the time.
+UNREADABLE_S = 30.0
 SKIPPED = "skipped: "
 
 
@@ -85,6 +88,7 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
             return _busy(services, lease, machine_id, task_id, by_hand=operation_id is None)
         if operation_id is None:
             services.attempts.clear(machine_id, procedure.name.value)
+            services.logins.forget_refused(machine_id)
     except redis.RedisError as error:
         unmark_queued(services.leases, machine_id)
         return f"{SKIPPED}Redis does not answer ({type(error).__name__})"
@@ -140,8 +144,11 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
                 break
             except DecideAnew:
                 log.info("deciding_anew")  # Redis was emptied meanwhile
-    except (NotDue, LeaseLost, MirrorUnreadable) as reason:
+    except (NotDue, LeaseLost) as reason:
         return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
+    except MirrorUnreadable as reason:
+        log.error("mirror_unreadable", error=str(reason))  # noqa: TRY400  # no fault of this code
+        return entry("skipped", f"{SKIPPED}{reason}"), UNREADABLE_S
     except OmniUnavailable as reason:
         return entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
     except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see

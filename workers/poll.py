@@ -17,7 +17,6 @@ import structlog
 from app.machine.model import BmcConfiguration, PowerState
 from app.state.connection import now_ms
 from app.state.logins import RefusedLogins
-from app.state.secrets import sealer
 from config.celery import QUEUE_POLL
 from workers.bmc.client import open_bmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError
@@ -54,7 +53,7 @@ def sweep(services: Services, machine_ids: list[str]) -> dict[str, PowerState]:
     ]
     if not targets:
         return {}
-    reader = _Reader(services, RefusedLogins(services.redis, sealer(services.settings)), _redis_ahead_ms(services))
+    reader = _Reader(services, services.logins, _redis_ahead_ms(services))
     with ThreadPoolExecutor(max_workers=min(len(targets), PART)) as pool:  # greenlets in the poll worker
         return dict(pool.map(lambda target: reader.read_and_note(*target), targets))
 

@@ -13,6 +13,7 @@ from app.state.attempts import Attempts
 from app.state.connection import connect
 from app.state.history import History
 from app.state.lease import Leases
+from app.state.logins import RefusedLogins
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
 from app.state.secrets import gateway_token, sealer
@@ -36,6 +37,7 @@ class Services:
     history: History
     alarms: Alarms
     power_notes: PowerNotes
+    logins: RefusedLogins
 
 
 def build(
@@ -46,19 +48,20 @@ def build(
 ) -> Services:
     """The services for these settings; what is given is used as it is."""
     client = client or connect(settings)
-    leases = Leases(client)
+    leases, seal = Leases(client), sealer(settings)
     return Services(
         settings=settings,
         redis=client,
         omni=omni or Omni(settings.omni_api_endpoint, settings.id),
         gateway=gateway or GatewayClient(client, gateway_token(settings), call_timeout_s=settings.agent_call_timeout_s),
-        mirror=Mirror(client, sealer(settings)),
+        mirror=Mirror(client, seal),
         leases=leases,
         keeper=LeaseKeeper(leases),
         attempts=Attempts(client),
         history=History(client),
         alarms=Alarms(client),
         power_notes=PowerNotes(client),
+        logins=RefusedLogins(client, seal),
     )
 
 

@@ -11,12 +11,12 @@ import structlog
 
 from app.agents.errors import GatewayUnreachable
 from app.machine.decide import decide
-from app.machine.model import DecideOptions, Decision, Machine, Operation, OperationName, PowerState
+from app.machine.model import BmcConfiguration, Decision, Machine, Operation, OperationName, PowerState
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
-from config.settings import Settings
+from app.state.deciding import decide_options
 from workers.bmc.client import Bmc, open_bmc
-from workers.bmc.errors import BmcError, BmcUnsupported
+from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcUnsupported
 from workers.keeper import Guard
 from workers.services import Services
 
@@ -34,11 +34,6 @@ class PowerUnreadable(Exception):
         super().__init__(str(error))
         self.operation = operation
         self.error = error
-
-
-def decide_options(settings: Settings) -> DecideOptions:
-    """The options that decisions depend on."""
-    return DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +113,13 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
         configuration = machine.bmc_configuration
         if procedure.reads_power and configuration and decide(machine, options).gate is None:
             try:
+                _ask_only_if_not_refused(services, machine_id, configuration)
                 session = open_bmc(configuration)
                 machine = _read_power(services, machine, session)
             except BmcError as error:
                 no_session = error
+                if isinstance(error, BmcAuthenticationFailed):
+                    services.logins.note_refused(machine_id, configuration)
                 machine = _power_not_read(services, procedure, machine, error)
         decision = decide(machine, options)
         operation = procedure.find(machine, decision) if procedure.find else decision.find(procedure.name)
@@ -145,6 +143,11 @@ def confirm(services: Services, machine_id: str, kinds: tuple[Kind, ...]) -> Non
             services.mirror.put(resource)
         elif before is not None:
             services.mirror.remove(before)
+
+
+def _ask_only_if_not_refused(services: Services, machine_id: str, configuration: BmcConfiguration) -> None:
+    if services.logins.login_refused(machine_id, configuration):
+        raise BmcAuthenticationFailed("the BMC refused this login before and is not asked again", executed=False)
 
 
 def _read_power(services: Services, machine: Machine, session: Bmc) -> Machine:

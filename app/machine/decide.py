@@ -21,8 +21,8 @@ _GATE_WORDS = {
     Gate.NOT_ACCEPTED: "The operator has not accepted the machine yet: it waits in agent mode.",
     Gate.CORDONED: "The machine is cordoned: it is left as it is.",
     Gate.RECORD_LOST: (
-        "We wiped this machine once, but the record of it is lost: a person must say "
-        "`omni-metal record MACHINE --adopt` or `--wipe`."
+        "We wiped this machine once, but the record of it is lost: nothing is done with it until a person decides. "
+        "Remove it in Omni and let it join again; it is wiped then."
     ),
 }
 

@@ -11,6 +11,7 @@ import redis
 from app.machine.decide import decide, operation_id
 from app.machine.model import DecideOptions, Decision, Gate, Machine, Phase
 from app.state.attempts import Attempt, attempts_key, parse_attempts
+from app.state.deciding import decide_options, published_options
 from app.state.lease import Lease, lease_key, parse, queued_key
 from app.state.mirror import Mirror
 from app.state.secrets import Sealer
@@ -52,7 +53,7 @@ class Views:
     def __init__(self, client: redis.Redis, sealer: Sealer, settings: Settings) -> None:
         self._redis = client
         self._mirror = Mirror(client, sealer)
-        self._options = DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
+        self._fallback = decide_options(settings)
 
     def one(self, machine_id: str) -> MachineView:
         """The view of one machine, known or not."""
@@ -65,18 +66,24 @@ class Views:
 
     def _views(self, machine_ids: Sequence[str]) -> list[MachineView]:
         machines = self._mirror.load_many(machine_ids)
+        options = published_options(self._redis, self._fallback)
         pipe = self._redis.pipeline(transaction=False)
         for machine_id in machine_ids:
             pipe.hgetall(attempts_key(machine_id))
             pipe.get(lease_key(machine_id))
             pipe.get(queued_key(machine_id))
         rows = pipe.execute()
-        return [self._view(machine, *rows[3 * i : 3 * i + 3]) for i, machine in enumerate(machines)]
+        return [self._view(machine, options, *rows[3 * i : 3 * i + 3]) for i, machine in enumerate(machines)]
 
     def _view(
-        self, machine: Machine, fields: dict[bytes, bytes], lease_text: bytes | None, queued: bytes | None
+        self,
+        machine: Machine,
+        options: DecideOptions,
+        fields: dict[bytes, bytes],
+        lease_text: bytes | None,
+        queued: bytes | None,
     ) -> MachineView:
-        decision = decide(machine, self._options)
+        decision = decide(machine, options)
         attempts = current_attempts(machine, decision, parse_attempts(fields))
         held = parse(machine.id, lease_text) if lease_text else None
         waiting = queued.decode() if queued else None

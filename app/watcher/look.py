@@ -15,7 +15,6 @@ import structlog
 
 from app.machine.decide import decide, operation_id
 from app.machine.model import (
-    DecideOptions,
     Decision,
     InfraMachine,
     InfraMachineStatus,
@@ -30,6 +29,7 @@ from app.omni.kinds import Kind
 from app.state.attempts import Attempt, Attempts, attempts_key, parse_attempts
 from app.state.boots import Boots
 from app.state.connection import now_ms
+from app.state.deciding import decide_options
 from app.state.facts import Notes
 from app.state.history import History, HistoryEntry
 from app.state.lease import Leases, lease_key, queued_key
@@ -68,7 +68,7 @@ class Looker:
         self._redis = client
         self._omni = omni
         self._mirror = mirror
-        self._options = DecideOptions(settings.min_reboot_interval_s, settings.ipmi_pxe_boot_mode)
+        self._options = decide_options(settings)
         self._leases = Leases(client)
         self._alarms = Alarms(client)
         self._attempts = Attempts(client)

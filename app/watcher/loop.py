@@ -12,6 +12,7 @@ import structlog
 from app.omni.client import Omni
 from app.omni.errors import OmniError
 from app.state.boots import Boots
+from app.state.deciding import decide_options, publish_options
 from app.state.health import WatcherHealth, note_watcher
 from app.state.lease import LEASE_MS
 from app.state.mirror import FRESH, Mirror
@@ -44,6 +45,7 @@ class Watcher:
 
     def __init__(self, settings: Settings, client: redis.Redis, omni: Omni) -> None:
         self._redis, self._omni = client, omni
+        self._options = decide_options(settings)
         self._mirror = Mirror(client, sealer(settings))
         self._alarms = Alarms(client)
         self._followers = Followers(omni, self._mirror, self._alarms)
@@ -93,6 +95,7 @@ class Watcher:
     def _each_second(self) -> None:
         self._tracking.update()
         self._mirror.keep_watched()
+        publish_options(self._redis, self._options)
         problem = ""
         try:
             problem = self._keep_connected()

@@ -12,6 +12,7 @@ from app.machine.boot import BootSettings, DiskMethod
 from app.machine.model import DecideOptions
 from app.state.boots import Boots
 from app.state.connection import connect
+from app.state.deciding import decide_options
 from app.state.history import History
 from app.state.mirror import Mirror
 from app.state.secrets import sealer
@@ -49,14 +50,6 @@ def connect_services(settings: Settings) -> Services:
         factory=ImageFactory(settings.image_factory_base_url, store, locks=client),
         boot_settings=boot_settings(settings),
         decide_options=decide_options(settings),
-    )
-
-
-def decide_options(settings: Settings) -> DecideOptions:
-    """The options that decisions depend on."""
-    return DecideOptions(
-        min_reboot_interval_s=settings.min_reboot_interval_s,
-        pxe_boot_mode=settings.ipmi_pxe_boot_mode,
     )
 
 

@@ -75,7 +75,7 @@ def test_defaults_are_those_of_the_provider_that_it_replaces(attribute, default)
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS.values() if not option.later], ids=lambda o: o.name)
 def test_option_is_read_from_the_environment(option, tmp_path):
-    value = str(tmp_path / "empty.yaml") if option.name == "config" else another(option)
+    value = str(tmp_path / "empty.yaml") if option.name == "config" else option.maximum or another(option)
     (tmp_path / "empty.yaml").touch()
     environ = {"OMNI_ENDPOINT": "http://omni.test", option.variable: value}
     found = load([HERE] if option.name != "api-advertise-address" else [], environ)
@@ -163,7 +163,8 @@ def test_empty_variable_counts_as_not_set():
         (["--gateway-listen=127.0.0.1:0"], "must be ADDRESS:PORT"),
         (["--api-listen-address=http://x"], "without scheme and port"),
         (["--api-listen-address=10.0.0.300"], "must be an address"),
-        (["--id=a/b"], "use letters, digits"),
+        (["--power-poll-interval=3m"], "must be 2m or less"),
+        (["--id=a/b"], "lower-case letters"),
         (["--provider-name=a\nb"], "cannot be printed"),
         (["--config=/nowhere/metal.yaml"], "cannot be read"),
         (["machines"], "machines (command line): no option"),

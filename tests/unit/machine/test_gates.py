@@ -68,7 +68,7 @@ def test_lost_record_only_a_power_off_request_is_acknowledged(busy):
     assert decision.gate == "record lost"
     assert [o.name for o in decision.operations] == expected
     assert decision.boot_mode == "talos-disk"
-    assert "--adopt" in decision.reasons[0]
+    assert "a person decides" in decision.reasons[0]
 
 
 def test_lost_record_acknowledged_request_is_not_acknowledged_again():

@@ -226,3 +226,17 @@ def test_machine_that_joins_a_cluster_is_not_shown_as_parked_for_its_power_off(b
     bottle.give(Kind.INFRA_MACHINE, cluster_talos_version="1.13.7", install_event_id=1)
     machine = bottle.services.mirror.load(MACHINE)
     assert obsolete(machine, decide(machine, DecideOptions()), attempts) == ("power_off",)
+
+
+def test_bmc_that_refused_its_login_is_not_asked_again_until_a_person_says_so(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.services.power_notes.observed({MACHINE: PowerState.OFF})
+    bottle.bmc.fails["status"] = BmcAuthenticationFailed("401")
+    run(power_on_task, operation_id="x")
+    asked = list(bottle.bmc.log)
+    run(power_on_task, operation_id="x")
+    assert bottle.bmc.log == asked
+    bottle.bmc.fails.clear()
+    bottle.bmc.on = False
+    assert run(power_on_task)[0] == "SUCCESS"
+    assert bottle.bmc.commands == ["pxe:uefi", "on"]
