@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from app.machine.model import OperationName
+from app.machine.model import OperationName, PreferredPowerState
 from app.state.history import History
 from tests.integration.children import wait_until
 from tests.integration.whole_site import WholeSite
@@ -19,6 +19,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux
 def wipes_recorded(site, machine_id):
     entries = History(site.redis).read(machine_id)
     return [e.outcome for e in entries if e.operation == "wipe" and e.outcome == "done"]
+
+
+def prefers_off(seen):
+    return seen.machine.preferred_power_state is PreferredPowerState.OFF
 
 
 def test_worker_killed_during_wipes_each_wipe_ends_once_and_is_recorded_once(tmp_path):
@@ -88,4 +92,20 @@ def test_redis_emptied_during_wipes_finds_its_way_back_and_wipes_nothing_twice(t
         assert (counts["wipe begun"], counts["wipe done"]) == (2, 2)
         commands = site.thread.call(site.thread.rack.commands)
         assert commands["poweroff"] == 2 and not commands["poweron"] and not commands["reboot"]
+        assert site.complaints() == []
+
+
+def test_omni_away_during_wipes_their_records_are_written_when_it_is_back(tmp_path):
+    with WholeSite(tmp_path, machines=2, wipe_s=6, boot_s=0.2) as site:
+        site.accept_all()
+        site.until(lambda rack: all(m.wiping for m in rack.machines), 30, "wipes begin")
+        site.until(lambda rack: all(prefers_off(rack.observe(m)) for m in rack.machines), 10, "Omni knows them")
+        site.thread.wait(site.thread.rack.stop_omni)
+        site.until(lambda rack: not any(m.wiping for m in rack.machines), 30, "wipes end")
+        commands = site.thread.call(site.thread.rack.commands)
+        assert not commands["poweroff"]  # nothing begins meanwhile
+        site.thread.wait(site.thread.rack.start_omni)
+        site.ready_and_off()
+        counts = site.counts()
+        assert (counts["wipe begun"], counts["wipe done"]) == (2, 2)
         assert site.complaints() == []
