@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 MAX_HEAD_BYTES: Final = 16 * 1024  # no client of the rack sends longer headers
 MAX_BODY_BYTES: Final = 1024 * 1024  # a schematic, the largest body, is a few KB
+ACCEPT_TURNS: Final = 4  # of the loop, from the kernel's queue to a connection that can be closed
 
 
 class RequestError(Exception):
@@ -155,9 +156,14 @@ class _Connection(asyncio.Protocol):
             self._answering.cancel()
 
     def close(self) -> None:
-        """Close the connection, whatever it is doing."""
+        """Close the connection once what is written has been taken."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection, whatever it is doing."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def _answer(self) -> None:
         while self._waiting:
@@ -195,8 +201,14 @@ class HttpServer:
         """Stop listening and close every connection."""
         if self._server is None:
             return
-        self._server.close()
-        for connection in tuple(self._connections):
-            connection.close()
-        await self._server.wait_closed()
-        self._server = None
+        server, self._server = self._server, None
+        for listener in server.sockets:  # asyncio forgets a client that was taken when its server closes, left open
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        server.close()
+        while self._connections:
+            for connection in tuple(self._connections):
+                connection.abort()
+            await asyncio.sleep(0)
+        await server.wait_closed()
