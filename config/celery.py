@@ -25,7 +25,6 @@ CELERY: dict[str, Any] = {
     "accept_content": ["json"],
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
-    "task_track_started": True,
     "task_send_sent_event": True,
     "task_default_queue": QUEUE_BMC,
     "result_backend_always_retry": True,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from celery import Celery, bootsteps
+from celery import Celery
 
 from config.celery import CELERY, broker_url
 from config.settings import Settings
+from workers.events import BatchedEvents
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
@@ -26,20 +27,7 @@ app = Celery(
 app.config_from_object(CELERY)
 
 
-class UnbufferedEvents(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no type hints
-    """Send each task event at once.
-
-    The threads pool of Celery up to 5.6.3 loses buffered events (celery#10434): failures would not reach Flower.
-    """
-
-    requires = ("celery.worker.consumer.events:Events",)
-
-    def start(self, parent: object) -> None:
-        """The dispatcher exists only after the Events step."""
-        parent.event_dispatcher.buffer_group = frozenset()  # type: ignore[attr-defined]
-
-
-app.steps["consumer"].add(UnbufferedEvents)
+app.steps["consumer"].add(BatchedEvents)
 
 
 def use_redis(redis_url: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import select
+import sys
 from typing import Any
 
 import redis
 import redis.asyncio
+from redis.connection import DefaultParser
 
 from config.settings import Settings
 
@@ -17,10 +20,37 @@ POOL_SIZE = 64
 POOL_WAIT_S = 20.0
 
 
+def _system_poll() -> Any:
+    """The system's own poll: under greenlets `select.poll` is one that runs the event loop for each look."""
+    if "gevent.monkey" in sys.modules:
+        from gevent.monkey import get_original  # noqa: PLC0415  # only where it is in use anyway
+
+        return get_original("select", "poll")
+    return select.poll
+
+
+_POLL = _system_poll()
+
+
+class QuickParser(DefaultParser):  # type: ignore[misc, valid-type]  # it is chosen at run time
+    """Looks whether a connection is still good, as is done before each command, without leaving the greenlet."""
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """Whether something is to be read that nobody asked for. Raises where the connection is closed."""
+        socket, reader = self._sock, self._reader
+        buffered_by_tls = hasattr(socket, "pending")
+        if timeout == 0 and socket is not None and reader is not None and not buffered_by_tls:
+            poll = _POLL()
+            poll.register(socket.fileno(), select.POLLIN)
+            if not reader.has_data() and not poll.poll(0):
+                return False
+        return bool(super().can_read(timeout))
+
+
 def connect(settings: Settings) -> redis.Redis:
     """A client for threads and greenlets. Commands raise `redis.RedisError`; nothing is sent before the first one."""
     pool = redis.BlockingConnectionPool.from_url(
-        settings.redis_url, max_connections=POOL_SIZE, timeout=POOL_WAIT_S, **_options()
+        settings.redis_url, max_connections=POOL_SIZE, timeout=POOL_WAIT_S, parser_class=QuickParser, **_options()
     )
     return redis.Redis(connection_pool=pool)
 
