@@ -18,6 +18,8 @@ from app.state.wake import ALARMS
 
 # Four missed renewals: a gateway that pauses for a rewrite of Redis' file keeps its entries.
 ENTRY_MS = 20_000
+# An agent mostly answers its first call at once, and that wakes the watcher: one look then sees both.
+_HELLO_WAIT_MS = 1_000
 # The tunnel's end is of interest until long after every grace period.
 _GONE_S = 86_400
 # The notes of a machine of which Omni knows nothing, as those of its boots; each answer of its agent begins it anew.
@@ -37,9 +39,8 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'gateway', ARGV[2], 'address', ARGV[3], 'tunnel', ARGV[4], 'number', number,
            'opened_ms', string.format('%.0f', now), 'hello_ms', '0')
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
-"""
-    + _WAKE
-    + "return number"
+redis.call('ZADD', KEYS[4], 'LT', now + ARGV[7], ARGV[1])
+return number"""
 )
 _HELLO_LUA = (
     _NOW
@@ -150,8 +151,8 @@ class AgentRegistry:
         self._beat = client.register_script(_BEAT_LUA)
 
     async def register(self, machine_id: str, gateway_id: str, address: str, tunnel_address: str) -> int:
-        """Note a new tunnel, and wake the watcher. The answer is its number."""
-        args: list[str | int] = [machine_id, gateway_id, address, tunnel_address, _GONE_S, ENTRY_MS]
+        """Note a new tunnel, and wake the watcher soon. The answer is its number."""
+        args: list[str | int] = [machine_id, gateway_id, address, tunnel_address, _GONE_S, ENTRY_MS, _HELLO_WAIT_MS]
         return int(await self._register(keys=_keys(machine_id), args=args))
 
     async def hello(self, machine_id: str, number: int) -> bool:

@@ -7,7 +7,6 @@ else is enqueued for the workers. Looks at different machines run side by side, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -15,7 +14,6 @@ import structlog
 
 from app.machine.decide import decide, operation_id
 from app.machine.model import (
-    Decision,
     InfraMachine,
     InfraMachineStatus,
     Machine,
@@ -26,18 +24,17 @@ from app.machine.model import (
 )
 from app.omni.client import Omni
 from app.omni.kinds import Kind
-from app.state.attempts import Attempt, Attempts, attempts_key, parse_attempts
+from app.state.attempts import Attempts, attempts_key, parse_attempts
 from app.state.boots import Boots
 from app.state.connection import now_ms
 from app.state.deciding import decide_options
-from app.state.facts import Notes
 from app.state.history import History, HistoryEntry
-from app.state.lease import Leases, lease_key, queued_key
+from app.state.lease import QUEUED_S, Leases, lease_key, parse, queued_key
 from app.state.mirror import Mirror
 from app.state.wake import Alarms
 from app.state.wipes import WipeSlots
-from app.watcher.choose import ACKNOWLEDGEMENTS, Choice, choose
-from app.watcher.report import StatusReport, infra_machine_status, machine_status
+from app.watcher.plan import Plan, Sight, plan
+from app.watcher.report import StatusReport
 from app.watcher.strangers import Strangers
 from config.settings import Settings
 from workers.enqueue import QueueUnavailable, enqueue
@@ -48,16 +45,6 @@ log = structlog.get_logger()
 NOT_NOW_S = 1.0
 # A lease ends by itself within 30 s of its worker's death.
 BUSY_LOOK_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """All that a look begins with, read in one round trip for many machines."""
-
-    machine: Machine
-    notes: Notes
-    busy: bool
-    attempts: dict[str, Attempt]
 
 
 class Looker:
@@ -82,57 +69,52 @@ class Looker:
         pictures = self._mirror.load_noted(machine_ids)
         pipe = self._redis.pipeline(transaction=False)
         for machine_id in machine_ids:
-            pipe.exists(lease_key(machine_id), queued_key(machine_id))
+            pipe.get(lease_key(machine_id))
+            pipe.get(queued_key(machine_id))
+            pipe.pttl(queued_key(machine_id))
             pipe.hgetall(attempts_key(machine_id))
-        rows = pipe.execute()
-        return [
-            Sight(machine, notes, bool(rows[2 * i]), parse_attempts(rows[2 * i + 1]))
-            for i, (machine, notes) in enumerate(pictures)
-        ]
+        rows = iter(pipe.execute())
+        sights = []
+        for machine, notes in pictures:
+            busy, short_since_ms = _standing(machine, next(rows), next(rows), next(rows))
+            sights.append(Sight(machine, notes, busy, parse_attempts(next(rows)), short_since_ms))
+        return sights
 
-    def look(self, sight: Sight) -> None:
+    def plan(self, sight: Sight) -> Plan:
+        """What a look at this is going to do."""
+        return plan(sight, self._options, self._settings.machine_labels)
+
+    def look(self, plan: Plan) -> None:
         """Bring our records up to date, and enqueue what is due. Raises OmniError, redis.RedisError."""
-        machine = self._keep_records(sight)
-        decision = decide(machine, self._options)
-        report = infra_machine_status(machine, decision, self._settings.machine_labels)
-        if report is not None:
-            self._write_report(machine, report)
-        for operation in decision.operations:
-            if operation.name in ACKNOWLEDGEMENTS and not sight.busy and not self._mirror.settling():
-                self._acknowledge(machine.id, operation.name)
-        self._enqueue(machine, decision, sight)
+        self._keep_records(plan)
+        if plan.report is not None:
+            self._write_report(plan.machine, plan.report)
+        for name in plan.acknowledgements:
+            if not self._mirror.settling():
+                self._acknowledge(plan.machine.id, name)
+        self._enqueue(plan)
 
-    def idle(self, sight: Sight) -> bool:
+    def idle(self, plan: Plan) -> bool:
         """Whether a look would write and enqueue nothing: most looks, answered without a thread."""
-        machine, decision = sight.machine, decide(sight.machine, self._options)
-        if self._finalizer_missing(machine) or machine_status(machine, sight.notes) is not None:
+        if self._finalizer_missing(plan.sight.machine) or not plan.writes_nothing():
             return False
-        if infra_machine_status(machine, decision, self._settings.machine_labels) is not None:
-            return False
-        choice = self._choice(machine, decision, sight)
-        if decision.operations and not sight.busy and (choice.operation or self._acknowledges(decision)):
-            return False
-        if choice.forget:
-            return False
-        self._wake(machine.id, choice, busy=sight.busy)
+        self._wake(plan)
         return True
 
-    def _keep_records(self, sight: Sight) -> Machine:
-        machine = sight.machine
+    def _keep_records(self, plan: Plan) -> None:
+        machine, status = plan.sight.machine, plan.status
         if self._finalizer_missing(machine):
             known = self._mirror.resource(Kind.INFRA_MACHINE, machine.id)
             resource = self._omni.add_finalizer(Kind.INFRA_MACHINE, machine.id, known=known)
             if resource is not None:
                 self._mirror.put(resource)
-        status = machine_status(machine, sight.notes)
         if status is None or (machine.machine_status is None and not self._strangers.welcome(machine)):
-            return machine
+            return
         known = self._mirror.resource(Kind.MACHINE_STATUS, machine.id)
         edit = _machine_status_edit(status)
         self._mirror.put(
             self._omni.update(Kind.MACHINE_STATUS, machine.id, edit, known=known, create=True, absent=known is None)
         )
-        return replace(machine, machine_status=status)
 
     def _finalizer_missing(self, machine: Machine) -> bool:
         infra_machine = machine.infra_machine
@@ -148,10 +130,6 @@ class Looker:
                 Kind.INFRA_MACHINE_STATUS, machine.id, edit, known=known, create=True, absent=known is None
             )
         )
-
-    @staticmethod
-    def _acknowledges(decision: Decision) -> bool:
-        return any(o.name in ACKNOWLEDGEMENTS for o in decision.operations)
 
     def _acknowledge(self, machine_id: str, name: OperationName) -> None:
         """Store an id of Omni's as seen, under the machine's lease and after a fresh decision."""
@@ -188,29 +166,39 @@ class Looker:
         known = self._mirror.resource(kind, machine_id)
         self._mirror.put(self._omni.update(kind, machine_id, edit, known=known, create=True, absent=known is None))
 
-    def _choice(self, machine: Machine, decision: Decision, sight: Sight) -> Choice:
-        return choose(machine, decision, sight.attempts, int(machine.now.timestamp() * 1000))
-
-    def _enqueue(self, machine: Machine, decision: Decision, sight: Sight) -> None:
-        choice = self._choice(machine, decision, sight)
-        if choice.forget:
-            self._attempts.clear(machine.id, *choice.forget)
-        self._wake(machine.id, choice, busy=sight.busy)
-        if choice.operation is None or sight.busy or self._mirror.settling():
+    def _enqueue(self, plan: Plan) -> None:
+        machine_id, operation = plan.machine.id, plan.starts
+        if plan.choice.forget:
+            self._attempts.clear(machine_id, *plan.choice.forget)
+        self._wake(plan)
+        if operation is None or self._mirror.settling():
             return
         try:
-            sent = enqueue(self._leases, machine.id, choice.operation, self._slots)
+            sent = enqueue(self._leases, machine_id, operation, self._slots)
         except QueueUnavailable as error:
-            log.warning("not_enqueued", machine_id=machine.id, error=str(error))
+            log.warning("not_enqueued", machine_id=machine_id, error=str(error))
             sent = False
         if not sent:
-            self._alarms.wake(machine.id, after_s=NOT_NOW_S)
+            self._alarms.wake(machine_id, after_s=NOT_NOW_S)
 
-    def _wake(self, machine_id: str, choice: Choice, *, busy: bool) -> None:
+    def _wake(self, plan: Plan) -> None:
         # What is due waits for an operation that runs, or for one whose worker died: nobody tells of its end then.
-        wake_s = BUSY_LOOK_S if busy and choice.operation is not None else choice.wake_s
-        if wake_s is not None:
-            self._alarms.wake(machine_id, after_s=wake_s)
+        blocked = plan.sight.busy and plan.choice.operation is not None
+        due_s = BUSY_LOOK_S if blocked else plan.choice.wake_s
+        wakes_s = [s for s in (due_s, plan.late_s) if s is not None]
+        if wakes_s:
+            self._alarms.wake(plan.machine.id, after_s=min(wakes_s))
+
+
+def _standing(machine: Machine, lease: bytes | None, queued: bytes | None, queued_left_ms: int) -> tuple[bool, int]:
+    """Whether an operation is queued or runs, and since when a short one does (Redis' ms; 0 = none does)."""
+    if lease is not None:
+        held = parse(machine.id, lease)
+        return True, 0 if held.operation == OperationName.WIPE else held.since_ms
+    if queued is None:
+        return False, 0
+    queued_for_ms = QUEUED_S * 1000 - queued_left_ms
+    return True, 0 if queued.decode() == OperationName.WIPE else int(machine.now.timestamp() * 1000) - queued_for_ms
 
 
 def _machine_status_edit(status: MachineStatus) -> Any:

@@ -19,8 +19,9 @@ from app.state.mirror import FRESH, Mirror
 from app.state.secrets import sealer
 from app.state.wake import Alarms
 from app.watcher.follow import COMPARE_EVERY_S, Followers
-from app.watcher.look import NOT_NOW_S, Looker, Sight
+from app.watcher.look import NOT_NOW_S, Looker
 from app.watcher.lost import find_lost_records
+from app.watcher.plan import Plan
 from app.watcher.provider import Provider
 from app.watcher.strangers import Strangers
 from app.watcher.tracking import Tracking
@@ -160,33 +161,33 @@ class Watcher:
             again = [m for m in due if m in self._looking]
         ids = [m for m in due if m not in again]
         self._alarms.wake(*again, after_s=TICK_S)
-        for machine_id, sight in zip(ids, self._see(ids), strict=True):
-            if sight is None:
+        for machine_id, plan in zip(ids, self._plans(ids), strict=True):
+            if plan is None:
                 self._alarms.wake(machine_id, after_s=UNREADABLE_S)
                 continue
-            if self._looker.idle(sight):
+            if self._looker.idle(plan):
                 continue
             with self._lock:
-                self._looking.add(sight.machine.id)
-            self._pool.submit(self._look, sight)
+                self._looking.add(machine_id)
+            self._pool.submit(self._look, plan)
         return len(due) == BATCH
 
-    def _see(self, machine_ids: list[str]) -> list[Sight | None]:
-        """What is known of these machines; None where that cannot be read. Raises `redis.RedisError`."""
+    def _plans(self, machine_ids: list[str]) -> list[Plan | None]:
+        """What to do about these machines; None where one cannot be read. Raises `redis.RedisError`."""
         try:
-            return list(self._looker.see(machine_ids)) if machine_ids else []
+            return [self._looker.plan(sight) for sight in self._looker.see(machine_ids)] if machine_ids else []
         except redis.RedisError:
             raise
         except Exception:  # the outer edge: one unreadable machine must not stop the others
             if len(machine_ids) == 1:
                 log.exception("machine_unreadable", machine_id=machine_ids[0])
                 return [None]
-        return [sight for machine_id in machine_ids for sight in self._see([machine_id])]
+        return [plan for machine_id in machine_ids for plan in self._plans([machine_id])]
 
-    def _look(self, sight: Sight) -> None:
-        machine_id = sight.machine.id
+    def _look(self, plan: Plan) -> None:
+        machine_id = plan.machine.id
         try:
-            self._looker.look(sight)
+            self._looker.look(plan)
         except (OmniError, redis.RedisError) as error:
             log.warning("look_failed", machine_id=machine_id, error=str(error))
             self._wake_later(machine_id)

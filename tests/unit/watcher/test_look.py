@@ -18,6 +18,7 @@ from app.state.power import PowerNotes
 from app.state.secrets import sealer
 from app.watcher import look as look_module
 from app.watcher.look import Looker
+from app.watcher.plan import Plan
 from config.settings import Settings
 from tests.unit.omni_in_memory import InMemoryOmni
 
@@ -46,12 +47,16 @@ class Site:
         """Look until nothing changes any more; the answer is whether the first look found something."""
         found = False
         for _ in range(5):
-            (sight,) = self.looker.see([MACHINE])
-            if self.looker.idle(sight):
+            plan = self.plan()
+            if self.looker.idle(plan):
                 return found
             found = True
-            self.looker.look(sight)
+            self.looker.look(plan)
         return found
+
+    def plan(self) -> Plan:
+        (sight,) = self.looker.see([MACHINE])
+        return self.looker.plan(sight)
 
 
 @pytest.fixture
@@ -113,19 +118,15 @@ def test_nothing_is_enqueued_while_the_mirror_settles(site: Site) -> None:
     site.mirror.mark_complete(site.mirror.begin_build(), 30_000)
     site.agent()
     site.give(Kind.INFRA_MACHINE, acceptance_status=1)
-    (sight,) = site.looker.see([MACHINE])
-    site.looker.look(sight)
+    site.looker.look(site.plan())
     assert site.sent == []
 
 
 def test_parked_operation_does_not_hold_up_the_others(site: Site) -> None:
     site.agent()
     site.give(Kind.INFRA_MACHINE, acceptance_status=1)
-    (sight,) = site.looker.see([MACHINE])
-    site.looker.look(sight)
-    (sight,) = site.looker.see([MACHINE])
-    decision = look_module.decide(sight.machine, site.looker._options)
-    cause = look_module.operation_id(MACHINE, decision.operations[0])
+    site.looker.look(site.plan())
+    cause = look_module.operation_id(MACHINE, site.plan().decision.operations[0])
     site.looker._attempts.store(MACHINE, Attempt("configure_bmc", cause, 5, 0, True, "E", "words", 1))
     site.looker._leases.unmark_queued(MACHINE)
     site.look()

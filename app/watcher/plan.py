@@ -1,0 +1,106 @@
+"""What a look at a machine is going to do: a pure function of what is known of it.
+
+Reports wait while a short operation is queued or runs, since its end changes most of them once more: Omni then gets
+one update instead of two. What Omni acts on (ready, installed, an acknowledged request) never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from app.machine.decide import decide
+from app.machine.model import (
+    DecideOptions,
+    Decision,
+    InfraMachineStatus,
+    Machine,
+    MachineStatus,
+    Operation,
+    OperationName,
+)
+from app.state.attempts import Attempt
+from app.state.facts import Notes
+from app.watcher.choose import ACKNOWLEDGEMENTS, Choice, choose
+from app.watcher.report import StatusReport, infra_machine_status, machine_status
+
+# Most operations end within seconds; a page of Omni's that is older than this would mislead.
+REPORT_WAIT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """All that a look begins with, read in one round trip for many machines.
+
+    busy: a task of it is queued, or an operation runs.
+    short_since_ms: since when it is one that soon ends; 0 where there is none.
+    """
+
+    machine: Machine
+    notes: Notes
+    busy: bool
+    attempts: Mapping[str, Attempt]
+    short_since_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do. machine: as it is once `status` is written; late_s: when what waits is due, None if nothing does."""
+
+    sight: Sight
+    machine: Machine
+    decision: Decision
+    choice: Choice
+    status: MachineStatus | None
+    report: StatusReport | None
+    late_s: float | None
+
+    @property
+    def starts(self) -> Operation | None:
+        """The operation to enqueue now."""
+        return None if self.sight.busy else self.choice.operation
+
+    @property
+    def acknowledgements(self) -> tuple[OperationName, ...]:
+        """The acknowledgements to write now."""
+        if self.sight.busy:
+            return ()
+        return tuple(o.name for o in self.decision.operations if o.name in ACKNOWLEDGEMENTS)
+
+    def writes_nothing(self) -> bool:
+        """Whether there is nothing to write and nothing to enqueue."""
+        return not (self.status or self.report or self.starts or self.acknowledgements or self.choice.forget)
+
+
+def plan(sight: Sight, options: DecideOptions, labels: Mapping[str, str]) -> Plan:
+    """What to do about the machine. labels: the operator's."""
+    now_ms = int(sight.machine.now.timestamp() * 1000)
+    status = machine_status(sight.machine, sight.notes)
+    machine = replace(sight.machine, machine_status=status) if status else sight.machine
+    decision = decide(machine, options)
+    choice = choose(machine, decision, sight.attempts, now_ms)
+    report = infra_machine_status(machine, decision, labels)
+    wait_s = _wait_s(sight, choice, now_ms)
+    late_s = None
+    if wait_s > 0 and (status or report) and _may_wait(sight.machine, status, report):
+        status, report, machine, late_s = None, None, sight.machine, wait_s
+    return Plan(sight, machine, decision, choice, status, report, late_s)
+
+
+def _wait_s(sight: Sight, choice: Choice, now_ms: int) -> float:
+    """How long reports may still wait."""
+    if sight.busy:
+        return REPORT_WAIT_S - (now_ms - sight.short_since_ms) / 1000 if sight.short_since_ms else 0.0
+    starts_short = choice.operation is not None and choice.operation.name is not OperationName.WIPE
+    return REPORT_WAIT_S if starts_short else 0.0
+
+
+def _may_wait(machine: Machine, status: MachineStatus | None, report: StatusReport | None) -> bool:
+    if status is not None and machine.machine_status is None:
+        return False  # a wipe is not due without it
+    if report is None:
+        return True
+    before = machine.infra_machine_status
+    labels_stand = before is None or dict(before.meta.labels) == dict(report.labels)
+    base = before or InfraMachineStatus()
+    return labels_stand and replace(report.status, power_state=base.power_state) == base
