@@ -14,17 +14,7 @@ from app.machine import bmc_login, facts, power, rebooting, removal, wiping
 from app.machine.cooldown import cooldown_left_s
 from app.machine.facts import Standing
 from app.machine.model import DecideOptions, Decision, Gate, Machine, Operation
-from app.machine.sentences import Weighed, because
-
-_GATE_WORDS = {
-    Gate.REJECTED: "The operator rejected the machine: it is left alone.",
-    Gate.NOT_ACCEPTED: "The operator has not accepted the machine yet: it waits in agent mode.",
-    Gate.CORDONED: "The machine is cordoned: it is left as it is.",
-    Gate.RECORD_LOST: (
-        "We wiped this machine once, but the record of it is lost: nothing is done with it until a person decides. "
-        "Remove it in Omni and let it join again; it is wiped then."
-    ),
-}
+from app.machine.sentences import GATE_WORDS, Weighed, because
 
 
 def decide(machine: Machine, options: DecideOptions) -> Decision:
@@ -62,7 +52,7 @@ def _weigh(machine: Machine, gate: Gate | None, options: DecideOptions) -> Itera
     if facts.tearing_down(machine):
         yield removal.weigh(standing)
     elif gate is not None:
-        yield because(_GATE_WORDS[gate])
+        yield because(GATE_WORDS[gate])
         if gate is Gate.RECORD_LOST:
             yield power.weigh_request(standing)
     else:

@@ -60,7 +60,7 @@ class Gate(enum.StrEnum):
 
 
 class OperationName(enum.StrEnum):
-    """The operations, named as the tasks that do them."""
+    """The operations, named as the tasks that do them. The last three are done by hand only, and never decided."""
 
     CONFIGURE_BMC = "configure_bmc"
     WIPE = "wipe"
@@ -71,6 +71,8 @@ class OperationName(enum.StrEnum):
     ACKNOWLEDGE_REBOOT = "acknowledge_reboot"
     TEARDOWN = "teardown"
     PXE_ARM = "pxe_arm"
+    ADOPT_RECORD = "adopt_record"
+    WIPE_RECORD = "wipe_record"
 
 
 @dataclass(frozen=True, slots=True)

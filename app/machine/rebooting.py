@@ -12,7 +12,7 @@ def weigh(standing: Standing, cooldown_s: float) -> Weighed:
     """Reboot and acknowledge_reboot. A machine that is known to be off is never rebooted."""
     if standing.powered_on is False:
         return _weigh_off_machine(standing)
-    wrong = _wrong_mode(standing)
+    wrong = wrong_mode(standing)
     if not standing.reboot_requested and wrong is not True:
         return because(_why_not(standing))
     why = _why(standing)
@@ -48,7 +48,7 @@ def _weigh_off_machine(standing: Standing) -> Weighed:
     return due(Operation(OperationName.ACKNOWLEDGE_REBOOT, reason, cause=(request,)))
 
 
-def _wrong_mode(standing: Standing) -> bool | None:
+def wrong_mode(standing: Standing) -> bool | None:
     """Whether the machine runs what it should not run; None where that is not known."""
     if not standing.requires_power_on or standing.boot_mode is BootMode.TALOS_DISK:
         return False
@@ -65,7 +65,7 @@ def _why(standing: Standing) -> str:
 
 
 def _why_not(standing: Standing) -> str:
-    if _wrong_mode(standing) is None:
+    if wrong_mode(standing) is None:
         return (
             f"The machine should boot {standing.boot_mode}; it is not known yet whether the agent is accessible, so it"
             " is not rebooted."

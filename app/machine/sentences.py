@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.machine.facts import Standing
-from app.machine.model import Operation
+from app.machine.model import Gate, Operation
 
 # Long enough for any id, short enough for a line on a console.
 _LONGEST_SHOWN = 80
+
+GATE_WORDS = {
+    Gate.REJECTED: "The operator rejected the machine: it is left alone.",
+    Gate.NOT_ACCEPTED: "The operator has not accepted the machine yet: it waits in agent mode.",
+    Gate.CORDONED: "The machine is cordoned: it is left as it is.",
+    Gate.RECORD_LOST: (
+        "We wiped this machine once, but the record of it is lost: nothing is done with it until a person decides. "
+        "`omni-metal record MACHINE --adopt` keeps what is on its disks (only in a cluster), `--wipe` has them wiped."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
