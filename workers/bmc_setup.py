@@ -111,11 +111,7 @@ def _look_at_power(turn: Turn) -> None:
         return  # the sweep will say so
 
 
-CONFIGURE_BMC = Procedure(
-    OperationName.CONFIGURE_BMC,
-    configure_bmc,
-    confirms=(Kind.BMC_CONFIGURATION,),
-)
+CONFIGURE_BMC = Procedure(OperationName.CONFIGURE_BMC, configure_bmc)
 
 
 @app.task(name="configure_bmc", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]

@@ -102,10 +102,10 @@ class Turn:
 @contextmanager
 def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guard) -> Iterator[Turn]:
     """Confirm, decide, and hand out the turn. Raises NotDue, PowerUnreadable, OmniError, LeaseLost, DecideAnew."""
-    if reason := services.mirror.settling():
-        raise NotDue(reason)
     confirm(services, machine_id, procedure.confirms)
-    machine = services.mirror.load(machine_id)
+    machine, settling = services.mirror.load_to_act(machine_id)
+    if settling:
+        raise NotDue(settling)
     options = decide_options(services.settings)
     session: Bmc | None = None
     no_session: BmcError | None = None
@@ -136,13 +136,12 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
 
 def confirm(services: Services, machine_id: str, kinds: tuple[Kind, ...]) -> None:
     """Read these resources from Omni itself into the mirror."""
-    for kind in kinds:
-        before = services.mirror.resource(kind, machine_id)  # read first: what comes in meanwhile must stay
-        resource = services.omni.get(kind, machine_id)
-        if resource is not None:
-            services.mirror.put(resource)
-        elif before is not None:
-            services.mirror.remove(before)
+    before = services.mirror.resources(kinds, machine_id)  # read first: what comes in meanwhile must stay
+    found = [services.omni.get(kind, machine_id) for kind in kinds]
+    services.mirror.put_all(resource for resource in found if resource is not None)
+    for kind, resource in zip(kinds, found, strict=True):
+        if resource is None and kind in before:
+            services.mirror.remove(before[kind])
 
 
 def _ask_only_if_not_refused(services: Services, machine_id: str, configuration: BmcConfiguration) -> None:

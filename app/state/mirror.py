@@ -70,12 +70,7 @@ class Mirror:
 
     def settling(self) -> str:
         """Why no task may begin now, or ''."""
-        complete, watched, quarantine = self._redis.mget(COMPLETE, WATCHED, QUARANTINE)
-        if complete is None or watched is None:
-            return "the mirror of Omni is not complete yet"
-        if quarantine is not None:
-            return "the mirror was just rebuilt; an operation from before may still run"
-        return ""
+        return _settling(*self._redis.mget(COMPLETE, WATCHED, QUARANTINE))
 
     def machine_ids(self) -> list[str]:
         """Every machine of which there is a resource, sorted."""
@@ -91,26 +86,45 @@ class Mirror:
 
     def load_noted(self, machine_ids: Sequence[str]) -> list[tuple[Machine, Notes]]:
         """The pictures with the notes from which their facts come."""
-        pipe = self._redis.pipeline(transaction=False)
+        return self._load_noted(machine_ids, self._redis.pipeline(transaction=False))[0]
+
+    def _load_noted(self, machine_ids: Sequence[str], pipe: Any) -> tuple[list[tuple[Machine, Notes]], list[Any]]:
+        """The pictures, and the answers to what stood in the pipeline before, in the same round trip."""
+        others = len(pipe)
         pipe.time()
         pipe.get(TRACKING)
         for machine_id in machine_ids:
             pipe.hgetall(machine_key(machine_id))
             pipe.hgetall(agent_key(machine_id))
             pipe.get(gone_key(machine_id))
-        (seconds, micros), tracking, *rows = pipe.execute()
+        answers = pipe.execute()
+        (seconds, micros), tracking, *rows = answers[others:]
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         pictures = []
         for index, machine_id in enumerate(machine_ids):
             fields, tunnel, gone = rows[3 * index : 3 * index + 3]
             notes = _notes(fields, tunnel, int(gone or 0), int(tracking or 0))
             pictures.append((self._picture(machine_id, fields, notes, now_ms), notes))
-        return pictures
+        return pictures, answers[:others]
 
     def resource(self, kind: Kind, machine_id: str) -> Resource | None:
         """One resource of a machine."""
         data = self._redis.hget(machine_key(machine_id), kind.value)
         return None if data is None else self._open(kind, machine_id, as_bytes(data))
+
+    def resources(self, kinds: Sequence[Kind], machine_id: str) -> dict[Kind, Resource]:
+        """Those of these resources of a machine that there are."""
+        if not kinds:
+            return {}
+        rows = self._redis.hmget(machine_key(machine_id), [kind.value for kind in kinds])
+        return {k: self._open(k, machine_id, as_bytes(d)) for k, d in zip(kinds, rows, strict=True) if d is not None}
+
+    def load_to_act(self, machine_id: str) -> tuple[Machine, str]:
+        """The picture of a machine, and why no task may act on it now, or ''."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.mget(COMPLETE, WATCHED, QUARANTINE)
+        ((machine, _),), (marks,) = self._load_noted([machine_id], pipe)
+        return machine, _settling(*marks)
 
     def join_config(self) -> str | None:
         """The machine configuration with which machines join Omni; None where it is not known."""
@@ -132,6 +146,14 @@ class Mirror:
             whoever stored the newer one may have decided before.
         """
         return bool(self._put_on(self._redis, resource, force=force))
+
+    def put_all(self, resources: Iterable[Resource]) -> None:
+        """Store resources that were just read from Omni, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for resource in resources:
+            pipe.eval(mirror_scripts.PUT, 2, *self._put_words(resource, force=False))
+        if len(pipe):
+            pipe.execute()
 
     def remove(self, resource: Resource) -> bool:
         """Note that a resource is destroyed: late news of it change nothing any more."""
@@ -194,12 +216,17 @@ class Mirror:
         return stored is not None and as_bytes(stored).decode() == name
 
     def _put_on(self, client: Any, resource: Resource, *, force: bool) -> Any:
+        words = self._put_words(resource, force=force)
+        return self._put(keys=words[:2], args=words[2:], client=client)
+
+    def _put_words(self, resource: Resource, *, force: bool) -> tuple[str | bytes, ...]:
+        """The two keys and the arguments of the script that stores a resource."""
         data = resource.dump()
         if resource.kind in SEALED_KINDS:
             data = self._sealer.seal(data, _place(resource.kind, resource.id))
         order = f"{_created(resource)}{resource.version:020d}"
-        args = [resource.kind.value, order, data, "force" if force else "", resource.id]
-        return self._put(keys=[machine_key(resource.id), MACHINES], args=args, client=client)
+        forced = "force" if force else ""
+        return machine_key(resource.id), MACHINES, resource.kind.value, order, data, forced, resource.id
 
     def _take_out(self, kind: Kind, machine_id: str, created: str) -> bool:
         args = [kind.value, created, _EMPTY_S, machine_id, *(k.value for k in PICTURE_KINDS)]
@@ -224,6 +251,15 @@ class Mirror:
             parts[attribute(kind)] = None if resource is None else to_model(resource)
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         return Machine(id=machine_id, now=now, facts=facts(notes, now_ms), **parts)
+
+
+def _settling(complete: object, watched: object, quarantine: object) -> str:
+    """Why no task may begin, by the three marks."""
+    if complete is None or watched is None:
+        return "the mirror of Omni is not complete yet"
+    if quarantine is not None:
+        return "the mirror was just rebuilt; an operation from before may still run"
+    return ""
 
 
 def _created(resource: Resource) -> str:

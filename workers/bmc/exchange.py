@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import ipaddress
 import socket
 import time
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def _place(address: str) -> tuple[str, int]:
 def _connect(address: str, end_s: float) -> socket.socket:
     place = _place(address)
     try:
-        line = socket.create_connection(place, TIMEOUT_S)
+        line = open_line(place, TIMEOUT_S)
     except UnicodeError:  # a label of the name is empty or too long
         raise AddressUnusable(address) from None
     except OSError as error:
@@ -78,6 +79,22 @@ def _connect(address: str, end_s: float) -> socket.socket:
         line.close()
         raise NotConnected(TimeoutError.__name__)
     line.settimeout(left_s)
+    return line
+
+
+def open_line(place: tuple[str, int], timeout_s: float) -> socket.socket:
+    """A connection. An address is not looked up as a name: under greenlets that takes a thread and a millisecond."""
+    try:
+        version = ipaddress.ip_address(place[0]).version
+    except ValueError:
+        return socket.create_connection(place, timeout_s)
+    line = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
+    try:
+        line.settimeout(timeout_s)
+        line.connect(place)
+    except BaseException:
+        line.close()
+        raise
     return line
 
 

@@ -1,6 +1,5 @@
 """The api BMC's client where no socket is needed: addresses that are none, and answers as bytes."""
 
-import socket
 from collections.abc import Callable
 
 import pytest
@@ -43,7 +42,7 @@ Connect = Callable[..., Line]
 def answers(monkeypatch: pytest.MonkeyPatch) -> Connect:
     def give(answer: bytes, piece: int = 4096) -> Line:
         line = Line(answer, piece)
-        monkeypatch.setattr(socket, "create_connection", lambda *_: line)
+        monkeypatch.setattr("workers.bmc.exchange.open_line", lambda *_: line)
         return line
 
     return give
@@ -160,7 +159,7 @@ def test_address_that_is_none_is_named_and_nothing_is_sent(address: str, monkeyp
         place[0].encode("idna")  # as the system's resolver does
         pytest.fail("connected")
 
-    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr("workers.bmc.exchange.open_line", connect)
     with pytest.raises(BmcUnreachable) as caught:
         ApiBmc(address).power_on()
     assert caught.value.executed is False
@@ -186,6 +185,6 @@ def test_address_is_dialled_as_host_and_port(
         dialled.append(place)
         return Line(http(b""), 4096)
 
-    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr("workers.bmc.exchange.open_line", connect)
     ApiBmc(address).power_on()
     assert dialled == [place]
