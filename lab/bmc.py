@@ -1,7 +1,8 @@
 """The virtual BMC of a machine: power over plain HTTP, the `api` kind.
 
 GET /status tells the power state; POST /poweron, /poweroff, /reboot and /pxeboot press a button. As with a real BMC,
-/reboot does nothing to a machine that is off, and a PXE order holds for one boot.
+/reboot does nothing to a machine that is off, and a PXE order holds for one boot. What it was told it does, also when
+whoever told it has gone meanwhile.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 from collections import Counter
 from typing import Protocol
 
+from lab.holding import Hold
 from lab.http import HttpServer, Request, Response
 
 
@@ -49,6 +51,8 @@ class VirtualBmc:
         self.status_delay_s = status_delay_s
         self.command_delay_s = command_delay_s
         self.refuse_with: int | None = None
+        self._holds: dict[Button, Hold] = {}
+        self._pressing: set[asyncio.Task[None]] = set()
         self.host = ""
         self.port = 0
         self._chassis = chassis
@@ -65,8 +69,15 @@ class VirtualBmc:
         return self.port
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and forget what was told and not done yet."""
         await self._server.stop()
+        for pressing in self._pressing:
+            pressing.cancel()
+
+    def hold(self, button: Button) -> Hold:
+        """Hold such commands back: they have come in, and are not carried out yet."""
+        held = self._holds[button] = Hold()
+        return held
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
@@ -81,10 +92,18 @@ class VirtualBmc:
         if request.method != "POST":
             return Response.text("only POST\n", 405)
         self.calls[name] += 1
+        pressing = asyncio.get_running_loop().create_task(self._press(Button(name)))
+        self._pressing.add(pressing)
+        pressing.add_done_callback(self._pressing.discard)
+        await asyncio.shield(pressing)
+        return Response()
+
+    async def _press(self, button: Button) -> None:
         if self.command_delay_s:
             await asyncio.sleep(self.command_delay_s)
-        self._chassis.commanded(Button(name))
-        return Response()
+        if hold := self._holds.get(button):
+            await hold.passed()
+        self._chassis.commanded(button)
 
     async def _status(self, request: Request) -> Response:
         if request.method != "GET":

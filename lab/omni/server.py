@@ -14,8 +14,10 @@ import grpc.aio
 
 from app.omni.kinds import EPHEMERAL, Kind
 from app.omni.resource import Draft, blank
+from lab.holding import Hold
 from lab.omni.access import PROVIDER_LABEL, Access
 from lab.omni.admin import Admin
+from lab.omni.holds import Holds
 from lab.omni.service import StateService
 from lab.omni.store import Store
 from protos.gen.cosi import state_pb2_grpc
@@ -51,6 +53,7 @@ class StandInOmni(Admin):
         super().__init__(provider_id, store)
         self.calls: Counter[str] = Counter()
         self._service = StateService(store, Access(provider_id), self.calls)
+        self._holds = Holds(provider_id)
         self._server: grpc.aio.Server | None = None
         self._create_join_config()
 
@@ -58,7 +61,7 @@ class StandInOmni(Admin):
         """Answer the provider at this address; port 0 takes a free one. The answer is the port."""
         # Without this a second server could listen at the same port and take half of the calls.
         options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES))
-        server = grpc.aio.server(options=options)
+        server = grpc.aio.server(interceptors=[self._holds], options=options)
         state_pb2_grpc.add_StateServicer_to_server(self._service, server)
         bound = server.add_insecure_port(f"{host}:{port}")
         await server.start()
@@ -76,6 +79,10 @@ class StandInOmni(Admin):
     def fail_watches(self, words: str) -> None:
         """Report an error in every open watch, after which it says nothing more."""
         self._service.fail_watches(words)
+
+    def hold(self, method: str, kind: Kind, resource_id: str, *, done: bool = False) -> Hold:
+        """Hold such calls back; done: they are carried out, and only not answered."""
+        return self._holds.add(method, kind, resource_id, done=done)
 
     def _create_join_config(self) -> None:
         draft = Draft(blank(Kind.PROVIDER_JOIN_CONFIG, self.provider_id, self.provider_id))
