@@ -19,6 +19,7 @@ app = Celery(
         "workers.power",
         "workers.reboot",
         "workers.pxe_arm",
+        "workers.record",
         "workers.teardown",
         "workers.wipe",
         "workers.poll",

@@ -1,4 +1,4 @@
-"""The only door to the queue: enqueue an operation of a machine, or have a person's retry done."""
+"""The only door to the queue: enqueue an operation of a machine, or have done what a person orders."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from app.machine.decide import decide, operation_id
 from app.machine.model import Operation, OperationName
+from app.machine.verbs import OPERATIONS, Verb, due, first_due, refusal
 from app.state.attempts import Attempts
 from app.state.deciding import decide_options, published_options
 from app.state.lease import Leases, unmark_queued
@@ -24,6 +25,7 @@ from workers.celery_app import configure
 from workers.power import power_off_task, power_on_task
 from workers.pxe_arm import pxe_arm
 from workers.reboot import reboot_task
+from workers.record import adopt_record, wipe_record
 from workers.teardown import teardown_task
 from workers.wipe import wipe
 
@@ -37,15 +39,21 @@ TASKS: dict[OperationName, Any] = {
     OperationName.REBOOT: reboot_task,
     OperationName.PXE_ARM: pxe_arm,
     OperationName.TEARDOWN: teardown_task,
+    OperationName.ADOPT_RECORD: adopt_record,
+    OperationName.WIPE_RECORD: wipe_record,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class RetryResult:
-    """started: the operations that were enqueued; skipped: why none was, or ''."""
+class OrderResult:
+    """What came of an order.
+
+    started: the operations whose tasks were sent, with their task_ids; skipped: why none was, or "".
+    """
 
     started: tuple[str, ...]
     skipped: str
+    task_ids: tuple[str, ...] = ()
 
 
 class QueueUnavailable(Exception):
@@ -62,47 +70,65 @@ def enqueue(leases: Leases, machine_id: str, operation: Operation, slots: WipeSl
 
     Raises QueueUnavailable.
     """
+    return bool(_send(leases, machine_id, operation, slots, operation_id(machine_id, operation)))
+
+
+def _send(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlots | None, cause: str | None) -> str:
+    """The id of the task that was sent, or "". cause: None makes it a task by hand. Raises QueueUnavailable."""
     try:
         if not leases.mark_queued(machine_id, operation.name.value):
-            return False
+            return ""
         if operation.name is OperationName.WIPE and slots is not None and not slots.take(machine_id):
             leases.unmark_queued(machine_id)
-            return False
+            return ""
     except redis.RedisError as error:
         unmark_queued(leases, machine_id)  # it may stand although the answer was lost
         raise QueueUnavailable(f"cannot mark {operation.name}: {type(error).__name__}") from error
-    cause = operation_id(machine_id, operation)
+    arguments = {"machine_id": machine_id} | ({"operation_id": cause} if cause else {})
     try:
-        TASKS[operation.name].apply_async(kwargs={"machine_id": machine_id, "operation_id": cause}, retry=False)
+        sent = TASKS[operation.name].apply_async(kwargs=arguments, retry=False)
     except OperationalError as error:
         unmark_queued(leases, machine_id)
         raise QueueUnavailable(f"cannot send {operation.name}: {type(error).__name__}") from error
     log.info("operation_enqueued", machine_id=machine_id, operation=operation.name.value, reason=operation.reason)
-    return True
+    return str(sent.id)
 
 
-def retry(settings: Settings, client: redis.Redis, machine_id: str, by: str) -> RetryResult:
-    """A person wants it tried again now: forget the failed attempts and enqueue the first operation that is due.
+def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, by: str) -> OrderResult:
+    """Have done what a person orders, if Omni wants it: by the mirror; the task then asks Omni itself.
 
-    Raises QueueUnavailable.
+    The failed attempts at it are forgotten, and a BMC that refused its login may be asked again. Raises
+    QueueUnavailable, redis.RedisError, MirrorUnreadable.
     """
     use_queue(settings)
     mirror, leases = Mirror(client, sealer(settings)), Leases(client)
     if reason := mirror.settling():
-        return RetryResult((), reason)
+        return OrderResult((), reason)
     if lease := leases.current(machine_id):
-        return RetryResult((), f"{lease.operation} runs now")
+        return OrderResult((), f"{lease.operation} runs now")
+    log.info("order_by_hand", machine_id=machine_id, verb=verb.value, by=by)
+    if verb is Verb.RETRY:  # what is not due for want of a power state is, once the BMC has been asked again
+        forget_refusals(client, settings, machine_id)
+        Attempts(client).clear(machine_id)
+    machine = mirror.load(machine_id)
+    decision = decide(machine, published_options(client, decide_options(settings)))
+    if words := refusal(machine, decision, verb):
+        return OrderResult((), words)
+    operation = first_due(decision) if verb is Verb.RETRY else due(machine, decision, OPERATIONS[verb])
+    if operation is None:
+        return OrderResult((), f"nothing is due yet: its BMC is asked again. {' '.join(decision.reasons[-3:])}")
     forget_refusals(client, settings, machine_id)
-    decision = decide(mirror.load(machine_id), published_options(client, decide_options(settings)))
-    due = [o for o in decision.operations if o.name in TASKS]
-    Attempts(client).clear(machine_id)
-    log.info("retry_by_hand", machine_id=machine_id, by=by)
-    if not due:
-        return RetryResult((), "nothing is due: " + "; ".join(decision.reasons[-3:]))
+    Attempts(client).clear(machine_id, operation.name.value)
     leases.unmark_queued(machine_id)
-    if enqueue(leases, machine_id, due[0], WipeSlots(client, settings.max_concurrent_wipes)):
-        return RetryResult((due[0].name.value,), "")
-    return RetryResult((), "an operation has begun meanwhile, or as many wipes run as may")
+    task_id = _send(leases, machine_id, operation, WipeSlots(client, settings.max_concurrent_wipes), cause=None)
+    if task_id:
+        return OrderResult((operation.name.value,), "", (task_id,))
+    return OrderResult((), "an operation has begun meanwhile, or as many wipes run as may")
+
+
+def retry(settings: Settings, client: redis.Redis, machine_id: str, by: str) -> OrderResult:
+    """A person wants it tried again now: all failed attempts are forgotten, and what is due first is sent."""
+    return order(settings, client, machine_id, Verb.RETRY, by)
 
 
 def forget_refusals(client: redis.Redis, settings: Settings, machine_id: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.machine.model import Decision, Machine, Operation, OperationName, Phase
+from app.machine.model import Decision, Machine, Operation, OperationName
+from app.machine.verbs import due
 from config.celery import QUEUE_BMC
 from workers.celery_app import app
 from workers.operation import perform
@@ -12,14 +13,8 @@ from workers.power import arm_pxe
 from workers.turn import Procedure, Turn
 
 
-def find(machine: Machine, decision: Decision) -> Operation | None:
-    """Due when no gate holds, the machine stays, its BMC is configured, and it is to boot from the network."""
-    infra_machine = machine.infra_machine
-    if infra_machine is None or infra_machine.meta.phase is Phase.TEARING_DOWN or decision.gate is not None:
-        return None
-    if machine.bmc_configuration is None or not decision.requires_pxe:
-        return None
-    return Operation(OperationName.PXE_ARM, f"the next boot is to be {decision.boot_mode}", pxe=True)
+def _find(machine: Machine, decision: Decision) -> Operation | None:
+    return due(machine, decision, OperationName.PXE_ARM)
 
 
 def arm(turn: Turn) -> str:
@@ -28,7 +23,7 @@ def arm(turn: Turn) -> str:
     return "armed to boot from the network once"
 
 
-PXE_ARM = Procedure(OperationName.PXE_ARM, arm, reads_power="try", find=find)
+PXE_ARM = Procedure(OperationName.PXE_ARM, arm, reads_power="try", find=_find)
 
 
 @app.task(name="pxe_arm", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]

@@ -6,7 +6,7 @@ import redis
 
 from app import fleet
 from config.settings import Settings
-from workers.enqueue import QueueUnavailable, RetryResult
+from workers.enqueue import QueueUnavailable, OrderResult
 
 MACHINE = "6d657461-6c00-4000-8000-000000000001"
 
@@ -51,13 +51,13 @@ def test_retry_of_an_unknown_machine_is_refused(settings, capsys):
 
 
 def test_retry_says_what_it_has_started(settings, monkeypatch, capsys):
-    monkeypatch.setattr(fleet, "retry", lambda _s, _c, machine_id, by: RetryResult(("wipe",), ""))
+    monkeypatch.setattr(fleet, "retry", lambda _s, _c, machine_id, by: OrderResult(("wipe",), ""))
     assert fleet.retry_machine(settings, MACHINE) == 0
     assert capsys.readouterr().out == "started: wipe\n"
 
 
 def test_retry_with_nothing_to_do_says_why_with_status_1(settings, monkeypatch, capsys):
-    monkeypatch.setattr(fleet, "retry", lambda *_: RetryResult((), "a wipe runs now"))
+    monkeypatch.setattr(fleet, "retry", lambda *_: OrderResult((), "a wipe runs now"))
     assert fleet.retry_machine(settings, MACHINE) == 1
     assert "nothing was started: a wipe runs now" in capsys.readouterr().err
 

@@ -22,7 +22,7 @@ from tests.unit.web.stand_ins import (
     Site,
     picture,
 )
-from workers.enqueue import RetryResult
+from workers.enqueue import OrderResult
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def site(make_site: Callable[..., Site]) -> Site:
     return made
 
 
-def _retry(site: Site, machine_id: str, by: str) -> RetryResult:
+def _retry(site: Site, machine_id: str, by: str) -> OrderResult:
     site.retried.append((machine_id, by))
     return _or_raise(site.retry_answer)
 

@@ -30,7 +30,7 @@ from app.machine.model import (
 from app.state.health import Health
 from app.state.history import HistoryEntry
 from app.state.view import MachineView
-from workers.enqueue import RetryResult
+from workers.enqueue import OrderResult
 
 MACHINE_ID = "4c4c4544-0042-3010-8052-b4c04f4e3632"
 OTHER_ID = "11111111-2222-3333-4444-555555555555"
@@ -148,7 +148,7 @@ class Site:
     history: FakeHistory
     client: FlaskClient
     retried: list[tuple[str, str]] = field(default_factory=list)
-    retry_answer: RetryResult | Exception = field(default_factory=lambda: RetryResult(("wipe",), ""))
+    retry_answer: OrderResult | Exception = field(default_factory=lambda: OrderResult(("wipe",), ""))
     health: Health | Exception = field(default_factory=lambda: Health(True, True, True, 1, ""))
 
     def get(self, path: str, address: str | None = "127.0.0.1", **headers: str) -> TestResponse:

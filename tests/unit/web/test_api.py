@@ -13,7 +13,7 @@ from app.state.attempts import Attempt
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo
 from tests.unit.web.stand_ins import JOIN_TOKEN, MACHINE_ID, NODE_TOKEN, OTHER_ID, PASSWORD, Site, picture
-from workers.enqueue import QueueUnavailable, RetryResult
+from workers.enqueue import QueueUnavailable, OrderResult
 
 API = "/api/v1/machines"
 ONE = f"{API}/{MACHINE_ID}"
@@ -123,7 +123,7 @@ def test_retry_begins_and_says_what(site: Site) -> None:
 
 
 def test_retry_with_nothing_due_says_why(site: Site) -> None:
-    site.retry_answer = RetryResult((), "nothing is due: ready to use")
+    site.retry_answer = OrderResult((), "nothing is due: ready to use")
     answer = site.ask("POST", f"{ONE}/retry")
     assert answer.status_code == 200
     assert answer.json == {"started": [], "skipped": "nothing is due: ready to use"}
