@@ -6,7 +6,8 @@ Guarantees:
 - No two operations of one machine run at a time (lease), and none that is not due any more is done: it ends as
   `skipped: why`. So a task that comes twice, late or by hand does no harm.
 - What an operation depends on is confirmed against Omni itself before it acts (`Procedure.confirms`).
-- Each attempt that was due leaves an entry in the history; a failed one counts towards parking.
+- Each attempt that was due leaves an entry in the history, and each one by hand that was not due: a person wants to
+  see why. A failed one counts towards parking, unless it can only be started by hand.
 - What was written to Omni stands in the mirror before the lease is given back, and the watcher is woken after.
 
 Usage:
@@ -34,17 +35,19 @@ from celery.exceptions import Ignore
 from app.machine.decide import decide
 from app.machine.decide import operation_id as id_of
 from app.machine.model import Operation
+from app.machine.verbs import BY_HAND_ONLY, due
 from app.omni.errors import OmniError, OmniUnavailable
-from app.state.attempts import Attempt
+from app.omni.kinds import Kind
 from app.state.connection import now_ms
 from app.state.deciding import decide_options
 from app.state.history import HistoryEntry
 from app.state.lease import Lease, unmark_queued
 from app.state.mirror import MirrorUnreadable
+from workers.counting import count_failure, count_success
 from workers.errors import OperationError, OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
 from workers.services import Services, current
-from workers.turn import NotDue, PowerUnreadable, Procedure, Turn, begin
+from workers.turn import NotDue, PowerUnreadable, Procedure, begin
 
 log = structlog.get_logger()
 
@@ -78,15 +81,16 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
 
     Raises OperationFailed with the cause in words, AlreadyRunning.
     """
-    machine_id = _checked(machine_id)
+    machine_id, by_hand = _checked(machine_id), operation_id is None
     try:
         if reason := services.mirror.settling():
             services.leases.unmark_queued(machine_id)
-            return SKIPPED + reason
+            return _skipped(services, procedure, machine_id, task_id, SKIPPED + reason, by_hand=by_hand)
         lease, taken = services.leases.take(machine_id, procedure.name.value, task_id)
         if not taken:
-            return _busy(services, lease, machine_id, task_id, by_hand=operation_id is None)
-        if operation_id is None:
+            words = _busy(services, lease, machine_id, task_id, by_hand=by_hand)
+            return _skipped(services, procedure, machine_id, task_id, words, by_hand=by_hand)
+        if by_hand:
             services.attempts.clear(machine_id, procedure.name.value)
             services.logins.forget_refused(machine_id)
     except redis.RedisError as error:
@@ -99,7 +103,24 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
     log.info("operation_ended", outcome=entry.outcome, words=entry.words)
     if entry.outcome == "failed":
         raise OperationFailed(entry.words)
+    if entry.outcome == "skipped":
+        return _skipped(services, procedure, machine_id, task_id, entry.words, by_hand=by_hand)
     return entry.words
+
+
+def _skipped(
+    services: Services, procedure: Procedure, machine_id: str, task_id: str, words: str, *, by_hand: bool
+) -> str:
+    """The words, which stand in the history where a person started it and Omni knows the machine."""
+    if not by_hand:
+        return words
+    with _bookkeeping("skip"):
+        if services.mirror.resource(Kind.INFRA_MACHINE, machine_id) is not None:
+            now, why = now_ms(services.redis), words.removeprefix(SKIPPED)
+            services.history.add(
+                machine_id, HistoryEntry(procedure.name.value, "", task_id, now, now, "skipped", why, 0)
+            )
+    return words
 
 
 @contextmanager
@@ -163,7 +184,7 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
         return _failed(services, entry, operation, machine_id, failure)
     done = entry("done", words)
     with _bookkeeping("success"):
-        _succeeded(services, turn)
+        count_success(services, turn)
         services.history.add(machine_id, done)
     return done, 0.0
 
@@ -174,24 +195,7 @@ def _meant(services: Services, procedure: Procedure, machine_id: str) -> Operati
         machine = services.mirror.load(machine_id)
     except (redis.RedisError, MirrorUnreadable):
         return None
-    return decide(machine, decide_options(services.settings)).find(procedure.name)
-
-
-def _succeeded(services: Services, turn: Turn) -> None:
-    """Forget the failed attempts. A reboot into the right mode has succeeded only when the machine is there."""
-    name = turn.operation.name.value
-    if not turn.operation.wrong_mode:
-        services.attempts.clear(turn.machine.id, name)
-        return
-    cause = id_of(turn.machine.id, turn.operation)
-    before = services.attempts.of(turn.machine.id).get(name)
-    count = before.count + 1 if before and before.operation_id == cause else 1
-    words = f"rebooted into {turn.decision.boot_mode}; not seen there yet"
-    now = now_ms(services.redis)
-    parked = bool(before and before.parked and before.operation_id == cause)
-    next_ms = _parked_until(services, now) if parked else now
-    attempt = Attempt(name, cause, count, next_ms, parked, "nothing_changed", words, now)
-    services.attempts.store(turn.machine.id, attempt)
+    return due(machine, decide(machine, decide_options(services.settings)), procedure.name)
 
 
 def _failed(
@@ -201,34 +205,19 @@ def _failed(
     words = error.words() if isinstance(error, OperationError) else f"{type(error).__name__}: {error}"
     if operation is None:
         return entry("failed", words), LOOK_AGAIN_S * 5
+    if operation.name in BY_HAND_ONLY:
+        log.warning("operation_failed", error=type(error).__name__, words=words, attempt=1, parked=False)
+        with _bookkeeping("failure"):
+            services.history.add(machine_id, entry("failed", words, 1))
+        return entry("failed", words, 1), LOOK_AGAIN_S
     count, look_again_s = 1, OperationError.backoff_s[0]
     with _bookkeeping("failure"):
-        attempt = _count(services, operation, machine_id, error, words)
+        attempt = count_failure(services, operation, machine_id, error, words)
         count, look_again_s = attempt.count, max(0.0, (attempt.next_ms - attempt.failed_ms) / 1000)
         services.attempts.store(machine_id, attempt)
         services.history.add(machine_id, entry("failed", words, count))
         log.warning("operation_failed", error=attempt.error, words=words, attempt=count, parked=attempt.parked)
     return entry("failed", words, count), look_again_s
-
-
-def _count(services: Services, operation: Operation, machine_id: str, error: Exception, words: str) -> Attempt:
-    """The attempt that has just failed, and when the next one is due. Raises `redis.RedisError`."""
-    name, cause, now = operation.name.value, id_of(machine_id, operation), now_ms(services.redis)
-    before = services.attempts.of(machine_id).get(name)
-    count = before.count + 1 if before and before.operation_id == cause else 1
-    parks = isinstance(error, OperationError) and error.parks
-    parked = parks or count >= services.settings.operation_attempts
-    backoff = error.backoff_s if isinstance(error, OperationError) else OperationError.backoff_s
-    next_ms = now + int(backoff[min(count, len(backoff)) - 1] * 1000)
-    if parked:
-        next_ms = 0 if parks else _parked_until(services, now)
-    return Attempt(name, cause, count, next_ms, parked, type(error).__name__, words, now)
-
-
-def _parked_until(services: Services, now: int) -> int:
-    """When a parked operation is tried again, in Redis' ms; 0 = never by the clock."""
-    interval_s = services.settings.parked_retry_interval_s
-    return now + int(interval_s * 1000) if interval_s else 0
 
 
 def _checked(machine_id: str) -> str:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.machine.model import Decision, Machine, Operation, OperationName
-from app.machine.verbs import due
+from app.machine.model import OperationName
 from config.celery import QUEUE_BMC
 from workers.celery_app import app
 from workers.operation import perform
 from workers.power import arm_pxe
 from workers.turn import Procedure, Turn
-
-
-def _find(machine: Machine, decision: Decision) -> Operation | None:
-    return due(machine, decision, OperationName.PXE_ARM)
 
 
 def arm(turn: Turn) -> str:
@@ -23,7 +18,7 @@ def arm(turn: Turn) -> str:
     return "armed to boot from the network once"
 
 
-PXE_ARM = Procedure(OperationName.PXE_ARM, arm, reads_power="try", find=_find)
+PXE_ARM = Procedure(OperationName.PXE_ARM, arm, reads_power="try")
 
 
 @app.task(name="pxe_arm", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]

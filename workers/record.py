@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.machine.model import Decision, Machine, Operation, OperationName
-from app.machine.verbs import due
+from app.machine.model import OperationName
 from app.omni.kinds import Kind
 from app.omni.resource import Draft
 from config.celery import QUEUE_BMC
@@ -64,14 +63,8 @@ def _create(turn: Turn, fill: Callable[[Any], None]) -> None:
     turn.services.mirror.put(resource)
 
 
-def _find(name: OperationName) -> Callable[[Machine, Decision], Operation | None]:
-    return lambda machine, decision: due(machine, decision, name)
-
-
-ADOPT_RECORD = Procedure(
-    OperationName.ADOPT_RECORD, adopt, CONFIRMS, waits_for_wipe=True, find=_find(OperationName.ADOPT_RECORD)
-)
-WIPE_RECORD = Procedure(OperationName.WIPE_RECORD, have_wiped, CONFIRMS, find=_find(OperationName.WIPE_RECORD))
+ADOPT_RECORD = Procedure(OperationName.ADOPT_RECORD, adopt, CONFIRMS, waits_for_wipe=True)
+WIPE_RECORD = Procedure(OperationName.WIPE_RECORD, have_wiped, CONFIRMS)
 
 
 @app.task(name="adopt_record", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from app.agents.errors import GatewayUnreachable
+from app.machine import verbs
 from app.machine.decide import decide
 from app.machine.model import BmcConfiguration, Decision, Machine, Operation, OperationName, PowerState
 from app.omni.kinds import Kind
@@ -43,7 +44,6 @@ class Procedure:
     confirms: the resources that are read from Omni itself before it acts.
     reads_power: `must` = its BMC is asked first, and not at all if that fails; `try` = asked, may fail; `` = not.
     waits_for_wipe: it does not begin while a gateway still runs a wipe of the machine.
-    find: the operation in the decision, or None.
     act: does it; the answer says in words what was done.
     """
 
@@ -52,7 +52,6 @@ class Procedure:
     confirms: tuple[Kind, ...] = ()
     reads_power: str = ""
     waits_for_wipe: bool = False
-    find: Callable[[Machine, Decision], Operation | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,9 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
                     services.logins.note_refused(machine_id, configuration)
                 machine = _power_not_read(services, procedure, machine, error)
         decision = decide(machine, options)
-        operation = procedure.find(machine, decision) if procedure.find else decision.find(procedure.name)
+        operation = verbs.due(machine, decision, procedure.name)
         if operation is None:
-            raise NotDue(_why_not(decision))
+            raise NotDue(f"not due: {verbs.why_not_due(machine, decision, procedure.name)}")
         if procedure.waits_for_wipe:
             _wait_for_wipe(services, machine_id)
         guard.check()
@@ -177,7 +176,3 @@ def _wait_for_wipe(services: Services, machine_id: str) -> None:
         raise NotDue(f"the gateway that holds the machine does not say whether it is being wiped ({error})") from None
     if running:
         raise NotDue("its disks are being wiped")
-
-
-def _why_not(decision: Decision) -> str:
-    return "not due: " + "; ".join(decision.reasons[-3:])

@@ -70,6 +70,12 @@ def due(machine: Machine, decision: Decision, name: OperationName) -> Operation 
     return by_hand(machine, decision) if by_hand else decision.find(name)
 
 
+def why_not_due(machine: Machine, decision: Decision, name: OperationName) -> str:
+    """Why an operation may not be done now, for whoever started its task."""
+    verb = next((verb for verb, operation in OPERATIONS.items() if operation is name), None)
+    return _why_not(machine, decision, verb) if verb else " ".join(decision.reasons[-3:])
+
+
 def first_due(decision: Decision) -> Operation | None:
     """What a retry starts."""
     return next((o for o in decision.operations if o.name not in _BY_THEMSELVES), None)

@@ -14,7 +14,8 @@ KEPT = 200
 class HistoryEntry:
     """One attempt at an operation.
 
-    outcome: `done`, `failed` or `skipped`; words: what was done, the cause, or why it was skipped.
+    outcome: `done`, `failed`, or `skipped` (kept only where a person started it); words: what was done, the cause, or
+        why it was skipped.
     """
 
     operation: str

@@ -14,6 +14,7 @@ from app.omni.kinds import Kind
 from app.state.mirror import Mirror
 from app.state.secrets import Sealer
 from tests.unit.workers.conftest import MACHINE, Bottle
+from workers.enqueue import TASKS
 from workers.errors import OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
 from workers.operation import AlreadyRunning, perform, run
@@ -223,3 +224,77 @@ def test_mirror_sealed_with_another_key_is_never_taken_for_an_empty_one(bottle: 
     mirror = Mirror(bottle.services.redis, Sealer(b"x" * 32))
     words = run(replace(bottle.services, mirror=mirror), procedure(lambda _: "done"), MACHINE, "x", "t1")
     assert words.startswith("skipped: the BMC logins in Redis are sealed with another key")
+
+
+def skips(bottle: Bottle) -> list[tuple[str, str, str]]:
+    """What the history says of attempts that were skipped."""
+    entries = bottle.services.history.read(MACHINE)
+    return [(e.operation, e.task_id, e.words) for e in entries if e.outcome == "skipped"]
+
+
+def test_skipped_attempt_by_hand_stands_in_the_history_with_the_reason(bottle: Bottle) -> None:
+    bottle.accepted(wipe_id="w1")
+    bottle.wiped(last_wipe_id="w1")
+    words = run(bottle.services, procedure(lambda _: "done"), MACHINE, None, "t1")
+    assert words == 'skipped: not due: Omni does not want it wiped: its wipe id "w1" is the one that it was wiped for.'
+    assert skips(bottle) == [("wipe", "t1", words.removeprefix("skipped: "))]
+
+
+def test_skipped_attempt_by_the_clock_leaves_no_entry(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t1")
+    bottle.services.leases.take(MACHINE, "power_off", "other-task")
+    run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t2")
+    assert bottle.services.history.read(MACHINE) == []
+
+
+def test_attempt_by_hand_that_finds_another_at_work_stands_in_the_history(bottle: Bottle) -> None:
+    due(bottle)
+    bottle.services.leases.take(MACHINE, "power_off", "other-task")
+    run(bottle.services, procedure(lambda _: "done"), MACHINE, None, "t1")
+    ((operation, task_id, words),) = skips(bottle)
+    assert (operation, task_id) == ("wipe", "t1") and words.startswith("power_off has run since")
+
+
+def test_attempt_by_hand_while_the_mirror_is_not_complete_stands_in_the_history(bottle: Bottle) -> None:
+    due(bottle)
+    bottle.services.redis.delete("om:mirror:watched")
+    run(bottle.services, procedure(lambda _: "done"), MACHINE, None, "t1")
+    ((_, _, words),) = skips(bottle)
+    assert "not complete" in words
+
+
+def test_attempt_by_hand_at_a_machine_that_nobody_knows_leaves_nothing(bottle: Bottle) -> None:
+    assert "Omni does not know" in run(bottle.services, procedure(lambda _: "done"), MACHINE, None, "t1")
+    assert bottle.services.history.read(MACHINE) == []
+
+
+def test_failure_of_what_is_done_by_hand_only_is_shown_and_never_tried_again(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(_: Turn) -> str:
+        raise ZeroDivisionError("a bug")
+
+    with pytest.raises(OperationFailed, match="a bug"):
+        run(bottle.services, Procedure(OperationName.PXE_ARM, act), MACHINE, None, "t1")
+    assert bottle.attempts() == {}
+    (entry,) = bottle.services.history.read(MACHINE)
+    assert (entry.operation, entry.outcome, entry.words) == ("pxe_arm", "failed", "ZeroDivisionError: a bug")
+
+
+@pytest.mark.parametrize("wrong", ["nope", "", 7, None, "4c4c4544"])
+def test_task_with_a_wrong_machine_id_fails_and_says_so(bottle: Bottle, wrong: object) -> None:
+    for task in TASKS.values():
+        result = task.apply(kwargs={"machine_id": wrong})
+        assert (result.state, str(result.result)) == ("FAILURE", f"machine_id {wrong!r} is not a UUID")
+
+
+def test_every_task_by_hand_takes_a_machine_id_in_upper_case(bottle: Bottle) -> None:
+    bottle.accepted(wipe_id="w1", cluster_talos_version="1.13.7", install_event_id=1)
+    bottle.wiped(last_wipe_id="w1")
+    for name, task in TASKS.items():
+        result = task.apply(kwargs={"machine_id": MACHINE.upper()})
+        assert result.state == "SUCCESS" and result.result.startswith("skipped: not due: "), name
+    assert {operation for operation, _, _ in skips(bottle)} == {name.value for name in TASKS}
+    assert bottle.bmc.commands == []
