@@ -1,4 +1,4 @@
-"""`/api/v1/machines`: the machines with what is decided for them and why, and the retry by hand."""
+"""`/api/v1/machines`: the machines with what is decided for them and why, and what a person orders by hand."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
 
 from app.machine.explain import decision_json, picture_json
+from app.machine.verbs import Verb
 from app.omni.kinds import PICTURE_KINDS
 from app.omni.resources import attribute
+from app.state.deciding import published_options
 from app.state.view import MachineView
 from app.web import schemas
 from app.web.access import client_address
 from app.web.machine_ids import is_machine_id
 from app.web.services import Services
-from workers.enqueue import QueueUnavailable, retry
+from workers.enqueue import QueueUnavailable, order
 
+# In quotes: a word with a dash is no name in a route.
+_VERBS = ", ".join(f'"{verb}"' for verb in Verb)
 _RESOURCES = tuple(attribute(kind) for kind in PICTURE_KINDS)
 
 
@@ -43,7 +47,7 @@ def blueprint(services: Services) -> Blueprint:
     def explain(machine_id: str) -> Response:
         """`picture` is a line for `omni-metal explain`, `decision` is what it answers."""
         view = _view(services, machine_id)
-        picture = picture_json(view.machine, services.decide_options)
+        picture = picture_json(view.machine, published_options(services.redis, services.decide_options))
         return jsonify(picture=picture, decision=decision_json(view.machine.id, view.decision))
 
     @routes.get("/<machine_id>/history")
@@ -51,15 +55,16 @@ def blueprint(services: Services) -> Blueprint:
         found = _view(services, machine_id).machine.id
         return jsonify(id=found, history=remembered.dump(services.history.read(found)))
 
-    @routes.post("/<machine_id>/retry")
-    def retry_machine(machine_id: str) -> tuple[Response, int]:
+    @routes.post(f"/<machine_id>/<any({_VERBS}):verb>")
+    def order_by_hand(machine_id: str, verb: str) -> tuple[Response, int]:
+        """202 where a task was sent, 200 where none is due: `skipped` says why."""
         found = _view(services, machine_id).machine.id
         asker = f"api {client_address(request) or 'unknown address'}"
         try:
-            result = retry(services.settings, services.redis, found, asker)
+            result = order(services.settings, services.redis, found, Verb(verb), asker)
         except QueueUnavailable:
             raise ServiceUnavailable("the queue does not answer: try again in a few seconds", retry_after=5) from None
-        return jsonify(schemas.RetrySchema().dump(result)), 202 if result.started else 200
+        return jsonify(schemas.OrderSchema().dump(result)), 202 if result.started else 200
 
     return routes
 

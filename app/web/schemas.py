@@ -13,6 +13,7 @@ from marshmallow import RAISE, Schema, fields
 
 from app.machine.explain import decision_json
 from app.machine.model import Decision, Machine
+from app.machine.verbs import offers
 from app.state.view import MachineView
 
 
@@ -105,6 +106,14 @@ class MachineSchema(Schema):
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
 
 
+class OfferSchema(Schema):
+    """Whether a verb may be ordered now. `refusal` says why not."""
+
+    verb = fields.String()
+    legal = fields.Function(lambda offer: not offer.refusal)
+    refusal = fields.String()
+
+
 class MachineDetailSchema(MachineSchema):
     """One machine."""
 
@@ -113,10 +122,11 @@ class MachineDetailSchema(MachineSchema):
     decision = fields.Function(lambda view: decision_json(view.machine.id, view.decision))
     attempts = fields.List(fields.Nested(AttemptSchema))
     lease = fields.Nested(LeaseSchema, allow_none=True)
+    verbs = fields.Function(lambda view: OfferSchema(many=True).dump(offers(view.machine, view.decision)))
 
 
-class RetrySchema(Schema):
-    """What a retry began."""
+class OrderSchema(Schema):
+    """What came of an order."""
 
     started = fields.List(fields.String())
     skipped = fields.String()

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.machine.verbs import Verb
 from app.web.app import create_app
 from app.web.services import Services, boot_settings, decide_options
 from config.settings import Settings
@@ -47,7 +48,7 @@ def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         )
         flask = create_app(settings, services).test_client()
         site = Site(mirror, boots, factory, client, views, history, flask)
-        monkeypatch.setattr("app.web.api.retry", lambda _settings, _client, found, by: _retry(site, found, by))
+        monkeypatch.setattr("app.web.api.order", lambda _settings, _client, *asked: _order(site, *asked))
         monkeypatch.setattr("app.web.health.read_health", lambda _client: _or_raise(site.health))
         return site
 
@@ -62,9 +63,9 @@ def site(make_site: Callable[..., Site]) -> Site:
     return made
 
 
-def _retry(site: Site, machine_id: str, by: str) -> OrderResult:
-    site.retried.append((machine_id, by))
-    return _or_raise(site.retry_answer)
+def _order(site: Site, machine_id: str, verb: Verb, by: str) -> OrderResult:
+    site.ordered.append((machine_id, verb.value, by))
+    return _or_raise(site.order_answer)
 
 
 def _or_raise(value: Any) -> Any:

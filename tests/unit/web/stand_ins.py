@@ -105,6 +105,10 @@ class FakeFactory:
 @dataclass
 class FakeRedis:
     counts: dict[str, int] = field(default_factory=dict)
+    values: dict[str, bytes] = field(default_factory=dict)
+
+    def get(self, key: str) -> bytes | None:
+        return self.values.get(key)
 
     def incr(self, key: str) -> int:
         self.counts[key] = self.counts.get(key, 0) + 1
@@ -147,8 +151,8 @@ class Site:
     views: FakeViews
     history: FakeHistory
     client: FlaskClient
-    retried: list[tuple[str, str]] = field(default_factory=list)
-    retry_answer: OrderResult | Exception = field(default_factory=lambda: OrderResult(("wipe",), ""))
+    ordered: list[tuple[str, str, str]] = field(default_factory=list)
+    order_answer: OrderResult | Exception = field(default_factory=lambda: OrderResult(("wipe",), ""))
     health: Health | Exception = field(default_factory=lambda: Health(True, True, True, 1, ""))
 
     def get(self, path: str, address: str | None = "127.0.0.1", **headers: str) -> TestResponse:

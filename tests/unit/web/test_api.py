@@ -1,4 +1,4 @@
-"""The machine API: its shapes, its filters, its retry, and no secret in any answer."""
+"""The machine API: its shapes, its filters, its orders, and no secret in any answer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
-from app.machine.explain import explain_line
+from app.machine.explain import explain_line, picture_json
+from app.machine.model import DecideOptions
+from app.machine.verbs import Verb
 from app.state.attempts import Attempt
+from app.state.deciding import DECIDING
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo
 from tests.unit.web.stand_ins import JOIN_TOKEN, MACHINE_ID, NODE_TOKEN, OTHER_ID, PASSWORD, Site, picture
-from workers.enqueue import QueueUnavailable, OrderResult
+from workers.enqueue import OrderResult, QueueUnavailable
 
 API = "/api/v1/machines"
 ONE = f"{API}/{MACHINE_ID}"
@@ -119,11 +122,11 @@ def test_retry_begins_and_says_what(site: Site) -> None:
     answer = site.ask("POST", f"{ONE}/retry")
     assert answer.status_code == 202
     assert answer.json == {"started": ["wipe"], "skipped": ""}
-    assert site.retried == [(MACHINE_ID, "api 127.0.0.1")]
+    assert site.ordered == [(MACHINE_ID, "retry", "api 127.0.0.1")]
 
 
 def test_retry_with_nothing_due_says_why(site: Site) -> None:
-    site.retry_answer = OrderResult((), "nothing is due: ready to use")
+    site.order_answer = OrderResult((), "nothing is due: ready to use")
     answer = site.ask("POST", f"{ONE}/retry")
     assert answer.status_code == 200
     assert answer.json == {"started": [], "skipped": "nothing is due: ready to use"}
@@ -131,17 +134,53 @@ def test_retry_with_nothing_due_says_why(site: Site) -> None:
 
 def test_retry_of_an_unknown_machine_is_404(site: Site) -> None:
     assert site.ask("POST", f"{API}/{OTHER_ID}/retry").status_code == 404
-    assert not site.retried
+    assert not site.ordered
 
 
 def test_retry_by_get_is_not_allowed(site: Site) -> None:
     assert site.get(f"{ONE}/retry").status_code == 405
-    assert not site.retried
+    assert not site.ordered
 
 
 def test_retry_without_a_queue_is_503(site: Site) -> None:
-    site.retry_answer = QueueUnavailable("cannot send wipe: ConnectionError")
+    site.order_answer = QueueUnavailable("cannot send wipe: ConnectionError")
     assert site.ask("POST", f"{ONE}/retry").status_code == 503
+
+
+@pytest.mark.parametrize("verb", [verb.value for verb in Verb])
+def test_order_of_each_verb_begins_and_says_what(site: Site, verb: str) -> None:
+    answer = site.ask("POST", f"{API}/{MACHINE_ID.upper()}/{verb}")
+    assert (answer.status_code, answer.json) == (202, {"started": ["wipe"], "skipped": ""})
+    assert site.ordered == [(MACHINE_ID, verb, "api 127.0.0.1")]
+
+
+def test_refused_order_is_200_with_the_reason(site: Site) -> None:
+    site.order_answer = OrderResult((), "Omni does not want it wiped.")
+    answer = site.ask("POST", f"{ONE}/wipe")
+    assert (answer.status_code, answer.json) == (200, {"started": [], "skipped": "Omni does not want it wiped."})
+
+
+@pytest.mark.parametrize("verb", ["explode", "RETRY", "power_on", "history"])
+def test_unknown_verb_orders_nothing(site: Site, verb: str) -> None:
+    answer = site.ask("POST", f"{ONE}/{verb}")
+    assert answer.status_code == (405 if verb == "history" else 404)
+    assert answer.json["error"]
+    assert not site.ordered
+
+
+def test_one_machine_says_of_each_verb_whether_it_is_legal(site: Site) -> None:
+    verbs = site.get(ONE).json["verbs"]
+    assert [offer["verb"] for offer in verbs] == [verb.value for verb in Verb]
+    assert all(offer["legal"] is (offer["refusal"] == "") for offer in verbs)
+    by_verb = {offer["verb"]: offer for offer in verbs}
+    assert by_verb["power-off"]["legal"] and by_verb["retry"]["legal"]
+    assert "Omni does not want it wiped" in by_verb["wipe"]["refusal"]
+
+
+def test_explain_holds_the_options_that_the_watcher_decides_by(site: Site) -> None:
+    site.redis.values[DECIDING] = b'{"min_reboot_interval_s": 7.0, "pxe_boot_mode": "bios"}'
+    picture = site.get(f"{ONE}/explain").json["picture"]
+    assert picture["options"] == picture_json(site.mirror.load(MACHINE_ID), DecideOptions(7.0, "bios"))["options"]
 
 
 def test_redis_down_is_503_in_json(site: Site) -> None:
