@@ -127,7 +127,29 @@ ADDRESSES = Group(
         ),
         Option("gateway-listen", Kind.HOST_PORT, "127.0.0.1:50044", "Where workers reach the agent gateway."),
         Option("web-workers", Kind.NUMBER, "2", "Processes that answer HTTP.", minimum="1"),
-        Option("flower-url", Kind.URL, "", "Address of Flower, linked on the fleet page.", later=True),
+    ),
+)
+
+FLOWER = Group(
+    "Flower",
+    (
+        Option("flower-listen", Kind.HOST_PORT, "127.0.0.1:5555", "Where Flower, the history of all tasks, listens."),
+        Option(
+            "flower-password",
+            Kind.TEXT,
+            "",
+            "Password of Flower's user `admin`.",
+            secret=True,
+            default_help="made at the first start, in the file `flower-password` of the state directory",
+        ),
+        Option(
+            "flower-url",
+            Kind.URL,
+            "",
+            "Address of Flower, linked on the pages.",
+            default_help="http://FLOWER-LISTEN under `run` and `lab`, else none",
+        ),
+        _switch("disable-flower", "Run without Flower."),
     ),
 )
 
@@ -275,5 +297,5 @@ PROGRAM = Group(
     ),
 )
 
-GROUPS: Final = (PROGRAM, OMNI, ADDRESSES, BOOT, NETBOOT, MACHINES, BMC, TLS)
+GROUPS: Final = (PROGRAM, OMNI, ADDRESSES, FLOWER, BOOT, NETBOOT, MACHINES, BMC, TLS)
 OPTIONS: Final[dict[str, Option]] = {option.name: option for group in GROUPS for option in group.options}

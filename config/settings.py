@@ -51,7 +51,11 @@ class Settings:
     api_token: str = field(default=defaults.text("api-token"), repr=False)
     gateway_listen: str = defaults.text("gateway-listen")
     web_workers: int = defaults.number("web-workers")
+
+    flower_listen: str = defaults.text("flower-listen")
+    flower_password: str = field(default=defaults.text("flower-password"), repr=False)
     flower_url: str = defaults.text("flower-url")
+    disable_flower: bool = defaults.switch("disable-flower")
 
     image_factory_base_url: str = defaults.text("image-factory-base-url")
     image_factory_pxe_base_url: str = defaults.text("image-factory-pxe-base-url")
