@@ -11,10 +11,6 @@ RESULT_EXPIRES_S = 86_400
 # A worker that cannot publish within this says so; the watcher comes back to the machine.
 PUBLISH_TIMEOUT_S = 5
 
-# A thread that comes back from the network waits for the interpreter up to Python's switch interval, at each of its
-# round trips. Python's own 5 ms make a queue of threads that hardly compute three times slower.
-SWITCH_INTERVAL_S = 0.0005
-
 QUEUE_BMC = "bmc"
 QUEUE_WIPE = "wipe"
 QUEUE_POLL = "poll"
@@ -25,7 +21,6 @@ CELERY: dict[str, Any] = {
     "accept_content": ["json"],
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
-    "task_send_sent_event": True,
     "task_default_queue": QUEUE_BMC,
     "result_backend_always_retry": True,
     "result_backend_thread_safe": True,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import sys
 import warnings
 
 from celery.exceptions import SecurityWarning
 
-from config.celery import QUEUE_BMC, QUEUE_POLL, QUEUE_WIPE, SWITCH_INTERVAL_S
+from config import interpreter
+from config.celery import QUEUE_BMC, QUEUE_POLL, QUEUE_WIPE
 from config.settings import Settings
 from workers import services
 from workers.celery_app import app, configure
@@ -25,7 +25,7 @@ def run(settings: Settings, queue: str) -> None:
     """Work on a queue until SIGTERM. Tasks that run are waited for."""
     # Root in a container of its own is nothing to warn of: tasks carry JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    interpreter.tune()
     configure(settings)
     services.use(None, settings)
     pool, concurrency = POOLS[queue]

@@ -15,6 +15,7 @@ from app.ports import check_free
 from app.state.agents import AgentRegistry
 from app.state.connection import connect_async
 from app.state.secrets import gateway_token
+from config import interpreter
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. A port in use ends the process with status 1 and one message."""
+    interpreter.tune()
     host, _, port = settings.gateway_listen.rpartition(":")
     try:
         if int(port):

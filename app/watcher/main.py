@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 
 import redis
@@ -13,7 +12,7 @@ from app.omni.client import Omni
 from app.state.connection import connect
 from app.watcher.leader import Leadership
 from app.watcher.loop import SECOND_S, TICK_S, Watcher
-from config.celery import SWITCH_INTERVAL_S
+from config import interpreter
 from config.settings import Settings
 from workers.enqueue import use_queue
 
@@ -28,7 +27,7 @@ def run(settings: Settings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    interpreter.tune()
     client = connect(settings)
     use_queue(settings)
     omni = Omni(settings.omni_api_endpoint, settings.id)

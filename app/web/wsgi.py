@@ -11,9 +11,10 @@ import os
 
 from app.web.app import create_app
 from app.web.services import connect_services
-from config import logs
+from config import interpreter, logs
 from config.settings import load
 
 _settings = load(json.loads(os.environ.get("OMNI_METAL_ARGV", "[]")), os.environ)
 logs.configure(_settings.debug, "web")
+interpreter.tune()
 application = create_app(_settings, connect_services(_settings))
