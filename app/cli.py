@@ -23,13 +23,18 @@ WRONG_USAGE: Final = 2
 QUEUES: Final = ("bmc", "poll", "wipe")
 # The queues whose worker runs greenlets; the one for wipes runs threads.
 GREENLET_QUEUES: Final = ("bmc", "poll")
+MACHINE_WORD: Final = "a machine id"
+WAIT: Final = click.option(
+    "--wait", default="10s", show_default=True, help="How long to wait for the end of what was started; 0 = not."
+)
 
 
 @click.group(cls=OptionsGroup, context_settings=HELP_SETTINGS)
 def main() -> None:
     """Omni's bare-metal infrastructure provider as durable Celery tasks.
 
-    `omni-metal lab` shows the life of a rack of virtual machines; `omni-metal run` runs the provider.
+    `omni-metal lab` shows the life of a rack of virtual machines; `omni-metal run` runs the provider. MACHINE is the
+    id of a machine, or at least four characters with which no other machine's id begins.
     """
 
 
@@ -61,14 +66,53 @@ def machines(arguments: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     sys.exit(fleet.show_machines(settings, as_json=as_json))
 
 
-@main.command(cls=OptionsCommand)
-def retry(arguments: tuple[str, ...]) -> None:
-    """Try again at once what is due on a machine, parked or not: `retry MACHINE`."""
-    machine_id, options = _split_word(arguments, "a machine id")
-    settings = _load_client(options)
-    from app import fleet
+@main.command(cls=OptionsCommand, words="MACHINE")
+@WAIT
+def retry(arguments: tuple[str, ...], wait: str) -> None:
+    """Try again at once what is due on a machine, parked or not."""
+    _order(arguments, "retry", wait)
 
-    sys.exit(fleet.retry_machine(settings, machine_id.lower()))
+
+@main.command(cls=OptionsCommand, words="MACHINE")
+@WAIT
+def wipe(arguments: tuple[str, ...], wait: str) -> None:
+    """Wipe a machine's disks, if Omni wants that."""
+    _order(arguments, "wipe", wait)
+
+
+@main.command(cls=OptionsCommand, words="MACHINE")
+@WAIT
+def reboot(arguments: tuple[str, ...], wait: str) -> None:
+    """Reboot a machine, if Omni wants that."""
+    _order(arguments, "reboot", wait)
+
+
+@main.command(cls=OptionsCommand, words="MACHINE on|off")
+@WAIT
+def power(arguments: tuple[str, ...], wait: str) -> None:
+    """Power a machine on or off, if Omni wants that."""
+    (machine, state), options = _split_words(arguments, MACHINE_WORD, "on or off")
+    if state not in ("on", "off"):
+        _refuse(f"there is no power {state}: say on or off")
+    _order((machine, *options), f"power-{state}", wait)
+
+
+@main.command(cls=OptionsCommand, words="MACHINE")
+@WAIT
+def pxe(arguments: tuple[str, ...], wait: str) -> None:
+    """Arm one boot from the network on a machine that is to boot from there."""
+    _order(arguments, "pxe-arm", wait)
+
+
+@main.command(cls=OptionsCommand, words="MACHINE --adopt|--wipe")
+@click.option("--adopt", is_flag=True, help="Keep what is on the disks: the machine must be in a cluster.")
+@click.option("--wipe", is_flag=True, help="Have the disks wiped.")
+@WAIT
+def record(arguments: tuple[str, ...], adopt: bool, wipe: bool, wait: str) -> None:  # noqa: FBT001 - click's way
+    """Say what is on the disks of a machine whose wipe record is lost."""
+    if adopt is wipe:
+        _refuse("say either --adopt, which keeps what is on the disks, or --wipe, which has them wiped")
+    _order(arguments, "record-adopt" if adopt else "record-wipe", wait)
 
 
 @main.command()
@@ -113,10 +157,10 @@ def watcher(arguments: tuple[str, ...]) -> None:
     watching.run(settings)
 
 
-@main.command(cls=OptionsCommand)
+@main.command(cls=OptionsCommand, words="QUEUE")
 def worker(arguments: tuple[str, ...]) -> None:
     """Run a Celery worker: `worker bmc`, `worker poll` or `worker wipe`."""
-    queue, options = _split_word(arguments, f"one of {', '.join(QUEUES)}")
+    (queue,), options = _split_words(arguments, f"one of {', '.join(QUEUES)}")
     if queue not in QUEUES:
         _refuse(f"there is no queue {queue}; choose one of {', '.join(QUEUES)}")
     if queue in GREENLET_QUEUES:
@@ -168,17 +212,43 @@ def _load_client(options: tuple[str, ...]) -> Settings:
     return with_bundled_redis(settings)
 
 
-def _split_word(arguments: tuple[str, ...], wanted: str) -> tuple[str, tuple[str, ...]]:
-    """Take the one word that is no option off the arguments."""
+def _order(arguments: tuple[str, ...], verb: str, wait: str) -> NoReturn:
+    """Give the order for the machine that the arguments name."""
+    (machine,), options = _split_words(arguments, MACHINE_WORD)
+    wait_s = _seconds(wait)
+    settings = _load_client(options)
+    from app import orders
+    from app.machine.verbs import Verb
+
+    sys.exit(orders.give(settings, machine, Verb(verb), wait_s))
+
+
+def _seconds(text: str) -> float:
+    from config.durations import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        _refuse(f"--wait={text}: {error}; write 10s or 5m")
+    if seconds < 0:
+        _refuse(f"--wait={text}: must not be negative; 0 does not wait")
+    return seconds
+
+
+def _split_words(arguments: tuple[str, ...], *wanted: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Take the words that are no options off the arguments: as many as are wanted."""
     from config.commandline import parse_command_line
 
-    words = parse_command_line(arguments).words
-    if len(words) != 1:
-        found = f"found {' '.join(words)}" if words else "found nothing"
-        _refuse(f"name {wanted} and nothing else beside the options; {found}")
-    rest = list(arguments)
-    rest.remove(words[0])
-    return words[0], tuple(rest)
+    line = parse_command_line(arguments)
+    if len(line.words) != len(wanted):
+        found = f"found {' '.join(line.words)}" if line.words else "found nothing"
+        _refuse(f"name {' and '.join(wanted)} and nothing else beside the options; {found}")
+    if not line.problems:
+        return line.words, tuple(f"--{name}={value}" for name, value in line.given.items())
+    rest = list(arguments)  # what is wrong with the others is said where they are read
+    for word in line.words:
+        rest.remove(word)
+    return line.words, tuple(rest)
 
 
 def _become_green() -> None:

@@ -1,4 +1,4 @@
-"""What a person asks a running provider for at the command line: the list of machines, and a retry."""
+"""The list of machines that a person asks a running provider for at the command line."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bundled_redis import socket_path
-from app.startup import without_login
+from app.console import FAILED, no_redis, tell
 from app.state.connection import connect
 from app.state.mirror import Mirror, MirrorUnreadable
 from app.state.secrets import sealer
 from app.state.view import MachineView, Views
 from app.web.schemas import MachineDetailSchema
 from config.settings import Settings
-from workers.enqueue import QueueUnavailable, retry
 
-FAILED: Final = 1
 # Where the output is no terminal, lines are as long as they need to be.
 WIDTH_OF_A_PIPE: Final = 250
 
@@ -44,37 +42,16 @@ def show_machines(settings: Settings, *, as_json: bool) -> int:
         views = Views(client, seal, settings).all()
         complete = Mirror(client, seal).complete()
     except MirrorUnreadable as error:
-        _tell(str(error))
+        tell(str(error))
         return FAILED
     except redis.RedisError as error:
-        return _no_redis(settings, error)
+        return no_redis(settings, error)
     if as_json:
         print(json.dumps(MachineDetailSchema(many=True).dump(views), indent=2))  # noqa: T201 - the command's output
     else:
         _print_table(views)
     if not complete:
-        _tell("the picture of Omni is not complete yet: is the watcher running, and does Omni answer?")
-    return 0
-
-
-def retry_machine(settings: Settings, machine_id: str) -> int:
-    """Start what is due on a machine; return the exit status, 1 where nothing was started."""
-    client = connect(settings)
-    try:
-        client.ping()
-        if machine_id not in Mirror(client, sealer(settings)).machine_ids():
-            _tell(f"there is no machine {machine_id}; see omni-metal machines")
-            return FAILED
-        result = retry(settings, client, machine_id, "command line")
-    except MirrorUnreadable as error:
-        _tell(str(error))
-        return FAILED
-    except (redis.RedisError, QueueUnavailable) as error:
-        return _no_redis(settings, error)
-    if not result.started:
-        _tell(f"nothing was started: {result.skipped}")
-        return FAILED
-    print(f"started: {', '.join(result.started)}")  # noqa: T201 - the command's output
+        tell("the picture of Omni is not complete yet: is the watcher running, and does Omni answer?")
     return 0
 
 
@@ -97,15 +74,3 @@ def _word(value: bool | None, yes: str, no: str) -> str:  # noqa: FBT001 - a fac
     if value is None:
         return "unknown"
     return yes if value else no
-
-
-def _no_redis(settings: Settings, error: Exception) -> int:
-    _tell(
-        f"Redis at {without_login(settings.redis_url)} does not answer ({error}); is omni-metal run running? Name its "
-        "--state-dir, or its --redis-url"
-    )
-    return FAILED
-
-
-def _tell(message: str) -> None:
-    print(f"omni-metal: {message}", file=sys.stderr)  # noqa: T201 - for the person, not for the log

@@ -15,19 +15,19 @@ class OptionsCommand(click.Command):
     """A command whose options are those of config/options.py.
 
     They are not given to click one by one: `config.settings.load` reads them, and names everything that is wrong
-    with them in one message.
+    with them in one message. `words` are those that stand beside the options, for the line of usage.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, words: str = "", **kwargs: Any) -> None:
         """Let everything pass that click does not know."""
+        self.words = words
         kwargs["context_settings"] = {"ignore_unknown_options": True, **HELP_SETTINGS}
         super().__init__(*args, **kwargs)
         self.params.append(click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED))
 
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return what stands behind the name of the command."""
-        own = [parameter.make_metavar(ctx) for parameter in self.params if parameter.name == "word"]
-        return [*own, "[OPTIONS]"]
+        return [*self.words.split(), "[OPTIONS]"]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options below the help of the command."""

@@ -4,6 +4,8 @@ from click.testing import CliRunner
 from app import __version__, cli
 from config.options import OPTIONS
 
+MACHINE = "6d657461-6c00-4000-8000-000000000001"
+
 
 def invoke(*words, **kwargs):
     return CliRunner().invoke(cli.main, words, **kwargs)
@@ -46,6 +48,15 @@ def test_wrong_options_end_every_process_with_status_2(command):
         (("worker", "bmc", "wipe"), "found bmc wipe"),
         (("retry",), "name a machine id"),
         (("retry", "--id=x"), "found nothing"),
+        (("wipe", MACHINE, "now"), f"found {MACHINE} now"),
+        (("power", MACHINE), "name a machine id and on or off"),
+        (("power", MACHINE, "of"), "there is no power of: say on or off"),
+        (("record", MACHINE), "say either --adopt"),
+        (("record", MACHINE, "--adopt", "--wipe"), "say either --adopt"),
+        (("record", "--adopt"), "name a machine id"),
+        (("reboot", MACHINE, "--wait=soon"), "'soon' is no duration"),
+        (("reboot", MACHINE, "--wait=-1s"), "must not be negative"),
+        (("pxe", MACHINE, "--nope"), "--nope (command line): no such option"),
     ],
 )
 def test_wrong_word_is_refused_with_the_remedy(words, said, started):
@@ -60,3 +71,44 @@ def test_only_workers_of_greenlets_become_green_before_the_settings_are_read(que
     found = invoke("worker", "--id", "x", queue, "--api-port=0")
     assert found.exit_code == 2
     assert started == (["green"] if green else [])
+
+
+@pytest.fixture
+def orders(monkeypatch, tmp_path):
+    """The orders that would have been given; each is refused."""
+    given = []
+
+    def give(settings, machine, verb, wait_s):
+        given.append((machine, verb.value, wait_s, settings.id))
+        return 1
+
+    monkeypatch.setattr("app.orders.give", give)
+    monkeypatch.setenv("OMNI_METAL_STATE_DIR", str(tmp_path))
+    return given
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        (("retry", MACHINE), (MACHINE, "retry", 10, "bare-metal")),
+        (("wipe", MACHINE, "--wait=0"), (MACHINE, "wipe", 0, "bare-metal")),
+        (("reboot", "--wait", "1m", MACHINE), (MACHINE, "reboot", 60, "bare-metal")),
+        (("power", MACHINE, "on"), (MACHINE, "power-on", 10, "bare-metal")),
+        (("power", "--id", "on", MACHINE, "on"), (MACHINE, "power-on", 10, "on")),
+        (("power", MACHINE, "off"), (MACHINE, "power-off", 10, "bare-metal")),
+        (("pxe", "--id=x", MACHINE), (MACHINE, "pxe-arm", 10, "x")),
+        (("record", "--adopt", MACHINE), (MACHINE, "record-adopt", 10, "bare-metal")),
+        (("record", MACHINE, "--wipe"), (MACHINE, "record-wipe", 10, "bare-metal")),
+    ],
+)
+def test_command_gives_its_order_and_ends_with_its_status(words, order, orders):
+    found = invoke(*words)
+    assert found.exit_code == 1, found.output
+    assert orders == [order]
+
+
+@pytest.mark.parametrize("command", ["retry", "wipe", "reboot", "power", "pxe", "record"])
+def test_help_of_a_command_names_its_words_and_how_long_it_waits(command):
+    found = invoke(command, "--help")
+    assert f"{command} MACHINE" in found.output.splitlines()[0]
+    assert "--wait" in found.output
