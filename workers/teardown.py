@@ -22,13 +22,14 @@ from workers.turn import Procedure, Turn
 
 log = structlog.get_logger()
 
-# The BMC's login goes last: it is what a second try would need.
+# The BMC's login goes last: it is what a second try would need. Before it goes the record that is marked when the
+# machine is rebooted, so that a second try sees the mark whatever the first one has removed.
 RECORDS = (
-    Kind.REBOOT_STATUS,
     Kind.POWER_OPERATION,
     Kind.WIPE_STATUS,
     Kind.MACHINE_STATUS,
     Kind.INFRA_MACHINE_STATUS,
+    Kind.REBOOT_STATUS,
     Kind.BMC_CONFIGURATION,
 )
 
@@ -49,7 +50,7 @@ def teardown(turn: Turn) -> str:
 
 
 def _reboot_into_agent(turn: Turn) -> bool:
-    # The record that goes away first says that this was done, should the rest be interrupted.
+    # A record that is going away says that this was done, should the rest be interrupted.
     try:
         turn.services.omni.update(Kind.REBOOT_STATUS, turn.machine.id, lambda _: None, create=True)
         turn.services.omni.teardown(Kind.REBOOT_STATUS, turn.machine.id)

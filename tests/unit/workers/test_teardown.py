@@ -6,10 +6,11 @@ import pytest
 
 from app.agents.errors import GatewayUnreachable
 from app.machine.model import Phase
+from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers.bmc.errors import BmcUnreachable
-from workers.teardown import teardown_task
+from workers.teardown import RECORDS, teardown_task
 
 
 def run(bottle: Bottle) -> tuple[str, str]:
@@ -58,6 +59,26 @@ def test_interrupted_teardown_does_not_reboot_a_second_time(bottle: Bottle) -> N
     bottle.omni.give(Kind.REBOOT_STATUS, MACHINE, phase=Phase.TEARING_DOWN)
     run(bottle)
     assert bottle.bmc.commands == []
+
+
+@pytest.mark.parametrize("removals", range(len(RECORDS)))
+def test_teardown_cut_off_after_any_record_does_not_reboot_a_second_time(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, removals: int
+) -> None:
+    removed(bottle)
+    done, remove = [], bottle.omni.remove
+
+    def removed_until_cut_off(kind: Kind, machine_id: str) -> None:
+        if len(done) == removals:
+            raise OmniUnavailable("Teardown", "omni", "connection lost")
+        remove(kind, machine_id)
+        done.append(kind)
+
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(bottle.omni, "remove", removed_until_cut_off)
+        assert run(bottle)[1].startswith("skipped: Omni cannot be reached")
+    assert run(bottle)[1] == "removed"
+    assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
 
 
 def test_machine_that_is_not_removed_is_never_torn_down(bottle: Bottle) -> None:
