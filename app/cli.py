@@ -180,6 +180,15 @@ def beat(arguments: tuple[str, ...]) -> None:
     workers_beat.run(settings)
 
 
+@main.command(cls=OptionsCommand)
+def flower(arguments: tuple[str, ...]) -> None:
+    """Run Flower, the page of all tasks, behind a password."""
+    settings = _load_process(arguments, "flower")
+    from workers import flower as workers_flower
+
+    workers_flower.run(settings)
+
+
 def _load(options: tuple[str, ...], *, client: bool = False) -> Settings:
     from config.settings import SettingsError, load
 

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from app.errors import StartError
 from app.ports import check_free
+from config.addresses import bracketed, split_address
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -25,10 +26,11 @@ HTTP_PORT: Final = 80
 
 
 def check_ports(settings: Settings) -> None:
-    """Raise StartError unless our two ports are free."""
+    """Raise StartError unless our ports are free."""
     check_free(settings.api_listen_address, settings.api_port, "--api-port")
-    host, _, port = settings.gateway_listen.rpartition(":")
-    check_free(host.strip("[]"), int(port), "--gateway-listen")
+    check_free(*split_address(settings.gateway_listen), "--gateway-listen")
+    if not settings.disable_flower:
+        check_free(*split_address(settings.flower_listen), "--flower-listen")
 
 
 def check_redis(settings: Settings) -> None:
@@ -54,7 +56,7 @@ def say_what_is_missing(settings: Settings) -> None:
         log.warning(
             "dhcp_proxy_not_in_this_version",
             remedy="let your DHCP server start iPXE with the init script, and set --disable-dhcp-proxy",
-            init_script=f"http://{_bracketed(settings.api_advertise_address)}:{settings.api_port}/ipxe/init.ipxe",
+            init_script=f"http://{bracketed(settings.api_advertise_address)}:{settings.api_port}/ipxe/init.ipxe",
         )
     endpoint = urlsplit(settings.omni_api_endpoint)
     try:
@@ -72,10 +74,6 @@ def without_login(url: str) -> str:
     """Return a URL without user name, password and query."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _first_line(error: Exception) -> str:

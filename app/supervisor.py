@@ -20,9 +20,11 @@ import structlog
 from app.bundled_redis import BundledRedis
 from app.child import WRONG_USAGE, Child
 from app.errors import StartError
+from app.flower_access import flower_address
 from app.instance import hold_state_dir
 from app.startup import check_ports, check_redis, say_what_is_missing
 from config import logs
+from config.options import OPTIONS
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -35,6 +37,7 @@ PROCESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "worker-poll": ("worker", "poll"),
     "worker-wipe": ("worker", "wipe"),
     "beat": ("beat",),
+    "flower": ("flower",),
 }
 # How often the children are looked at; a dead one has half a second of pause anyway.
 LOOK_S: Final = 0.1
@@ -123,9 +126,21 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
         environ = {**environ, "OMNI_METAL_REDIS_URL": server.url}
         settings = replace(settings, redis_url=server.url)
     say_what_is_missing(settings)
-    children = [Child(name, _command(words, options), environ) for name, words in PROCESSES.items()]
+    environ = {**environ, **_flower_link(settings)}
+    children = [Child(name, _command(words, options), environ) for name, words in _processes(settings).items()]
     log.info("starting", address=f"{settings.api_advertise_address}:{settings.api_port}", id=settings.id)
     return Supervisor(children, last).run()
+
+
+def _processes(settings: Settings) -> dict[str, tuple[str, ...]]:
+    return {name: words for name, words in PROCESSES.items() if name != "flower" or not settings.disable_flower}
+
+
+def _flower_link(settings: Settings) -> dict[str, str]:
+    """What tells the pages where our Flower is, unless they are told something else."""
+    if settings.disable_flower or "flower-url" in settings.given:
+        return {}
+    return {OPTIONS["flower-url"].variable: flower_address(settings)}
 
 
 def _command(words: Sequence[str], options: Sequence[str]) -> list[str]:

@@ -46,3 +46,22 @@ def _outgoing(target: str, family: socket.AddressFamily) -> list[str]:
 
 def _is_routable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of ADDRESS:PORT; an IPv6 address loses its brackets."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_wildcard(host: str) -> bool:
+    """Return whether listening on this host means on all addresses."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return not host
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host

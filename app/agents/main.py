@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 import sys
 
@@ -16,6 +15,7 @@ from app.state.agents import AgentRegistry
 from app.state.connection import connect_async
 from app.state.secrets import gateway_token
 from config import interpreter
+from config.addresses import bracketed, is_wildcard, split_address
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -24,10 +24,10 @@ log = structlog.get_logger()
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. A port in use ends the process with status 1 and one message."""
     interpreter.tune()
-    host, _, port = settings.gateway_listen.rpartition(":")
+    host, port = split_address(settings.gateway_listen)
     try:
-        if int(port):
-            check_free(host.strip("[]"), int(port), "--gateway-listen")
+        if port:
+            check_free(host, port, "--gateway-listen")
         asyncio.run(_serve(settings))
     except (StartError, PortTaken) as error:
         sys.stderr.write(f"omni-metal: {error}\n")
@@ -48,20 +48,9 @@ async def _serve(settings: Settings) -> None:
 
 def addresses(settings: Settings) -> Addresses:
     """Where the gateway of these settings is reached."""
-    host = settings.gateway_listen.rpartition(":")[0]
+    host, _ = split_address(settings.gateway_listen)
     return Addresses(
         tunnel_socket=settings.run_dir / "gateway.sock",
         internal=settings.gateway_listen,
-        advertised_host=_bracketed(settings.api_advertise_address) if _is_wildcard(host) else "",
+        advertised_host=bracketed(settings.api_advertise_address) if is_wildcard(host) else "",
     )
-
-
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_unspecified
-    except ValueError:
-        return not host
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

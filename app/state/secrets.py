@@ -54,24 +54,23 @@ def gateway_token(settings: Settings) -> str:
     return _derive(settings, b"omni-metal gateway").hex()
 
 
-def _derive(settings: Settings, purpose: bytes) -> bytes:
-    root = settings.service_account_key.encode() or _local_secret(settings.state_dir)
-    return HKDF(hashes.SHA256(), _KEY_BYTES, salt=settings.id.encode(), info=purpose).derive(root)
-
-
-def _local_secret(state_dir: Path) -> bytes:
-    """The random secret of this state directory. Two processes that make it at once end with the same one."""
-    path = state_dir / "secret"
+def kept_secret(path: Path, size_bytes: int) -> str:
+    """The random text in this file, which is made when it is missing. Two processes that do so at once get the same."""
     if not path.exists():
-        state_dir.mkdir(parents=True, exist_ok=True)
-        draft = state_dir / f"secret.{secrets.token_hex(8)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_hex(_KEY_BYTES).encode())
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(size_bytes))
         try:
             os.link(draft, path)  # fails where another process was first, and leaves its secret alone
         except FileExistsError:
             pass
         finally:
             draft.unlink()
-    return path.read_bytes()
+    return path.read_text().strip()
+
+
+def _derive(settings: Settings, purpose: bytes) -> bytes:
+    root = settings.service_account_key or kept_secret(settings.state_dir / "secret", _KEY_BYTES)
+    return HKDF(hashes.SHA256(), _KEY_BYTES, salt=settings.id.encode(), info=purpose).derive(root.encode())

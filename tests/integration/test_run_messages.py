@@ -31,6 +31,7 @@ def run(tmp_path):
             f"--state-dir={state_dir}",
             f"--api-port={free_port()}",
             f"--gateway-listen=127.0.0.1:{free_port()}",
+            f"--flower-listen=127.0.0.1:{free_port()}",
             *options,
         ]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
@@ -45,7 +46,9 @@ def run(tmp_path):
 def test_command_imports_nothing_that_opens_sockets_before_it_runs():
     code = "import sys, app.cli; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"ssl", "redis", "grpc", "celery", "flask", "marshmallow"} & set(found.stdout.split())
+    assert not {"ssl", "redis", "grpc", "celery", "flask", "flower", "tornado", "marshmallow"} & set(
+        found.stdout.split()
+    )
 
 
 def test_wrong_options_are_all_named_with_status_2(run, tmp_path):
@@ -68,11 +71,12 @@ def test_port_in_use_is_named_with_its_holder_and_the_remedy(run):
     assert "--api-port" in line
 
 
-def test_gateways_port_in_use_is_named_with_its_own_option(run):
+@pytest.mark.parametrize("option", ["--gateway-listen", "--flower-listen"])
+def test_other_ports_in_use_are_named_with_their_own_option(option, run):
     with socket.create_server(("127.0.0.1", 0)) as holder:
-        done = run(f"--gateway-listen=127.0.0.1:{holder.getsockname()[1]}")
+        done = run(f"{option}=127.0.0.1:{holder.getsockname()[1]}")
     assert done.returncode == 1
-    assert "choose another port with --gateway-listen" in done.stderr
+    assert f"choose another port with {option}" in done.stderr
 
 
 def test_address_of_another_host_is_refused(run):

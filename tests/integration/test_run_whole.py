@@ -14,7 +14,7 @@ from tests.integration.children import MARK, marked_processes, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
-# Seven Python processes on two busy cores.
+# Eight Python processes on two busy cores.
 START_TIMEOUT_S = 45
 
 
@@ -34,7 +34,7 @@ class Provider:
 
     def __init__(self, folder):
         self.mark = str(folder)
-        self.port, self.gateway_port = free_port(), free_port()
+        self.port, self.gateway_port, self.flower_port = free_port(), free_port(), free_port()
         self.log = folder / "log"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
         with self.log.open("w") as log:
@@ -46,6 +46,7 @@ class Provider:
                     f"--state-dir={folder / 'state'}",
                     f"--api-port={self.port}",
                     f"--gateway-listen=127.0.0.1:{self.gateway_port}",
+                    f"--flower-listen=127.0.0.1:{self.flower_port}",
                 ],
                 env={**environ, MARK: self.mark},
                 stderr=log,
@@ -53,9 +54,10 @@ class Provider:
             )
 
     def up(self):
-        """Whether both ports answer and each process is there."""
+        """Whether all ports answer and each process is there."""
         assert self.process.poll() is None, self.log.read_text()
-        return listens(self.port) and listens(self.gateway_port) and all(map(self.pids_of, PROCESSES))
+        ports = (self.port, self.gateway_port, self.flower_port)
+        return all(map(listens, ports)) and all(map(self.pids_of, PROCESSES))
 
     def pids_of(self, name):
         wanted = f"-m app.cli {' '.join(PROCESSES[name])} "
@@ -85,8 +87,7 @@ def test_whole_provider_comes_up_without_omni_and_leaves_nothing_behind(provider
     provider.process.send_signal(signal.SIGINT)
     assert provider.process.wait(timeout=10) == 0
     assert not marked_processes(provider.mark)
-    assert not listens(provider.port)
-    assert not listens(provider.gateway_port)
+    assert not any(map(listens, (provider.port, provider.gateway_port, provider.flower_port)))
 
 
 def test_killed_process_is_started_again_and_kill_9_of_the_supervisor_ends_all(provider):

@@ -30,10 +30,10 @@ def free_port():
 class WholeSite:
     """Use as a context manager; `rack` is a RackThread, `redis` the provider's own Redis."""
 
-    def __init__(self, folder, *extra, **rack_options):
+    def __init__(self, folder, *extra, flower=False, **rack_options):
         self.folder = folder
-        self.port = free_port()
-        self.extra = extra
+        self.port, self.flower_port = free_port(), free_port()
+        self.extra = [f"--flower-listen=127.0.0.1:{self.flower_port}" if flower else "--disable-flower", *extra]
         self.thread = RackThread(RackOptions(provider_port=self.port, **rack_options))
 
     def __enter__(self):
@@ -46,17 +46,10 @@ class WholeSite:
             "--min-reboot-interval=1s",
             *self.extra,
         ]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
         self.log = self.folder / "log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "app.cli", "run", *options],
-                env={**environ, MARK: str(self.folder)},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = self.start("run", options)
         run_dir = load(options, {}).run_dir
+        self.options = options
         self.settings = load([*options, f"--redis-url=unix://{run_dir / 'redis.sock'}"], {})
         self.redis = redis.Redis.from_url(self.settings.redis_url)
         self.mirror = Mirror(self.redis, sealer(self.settings))
@@ -64,6 +57,18 @@ class WholeSite:
         use_queue(self.settings)
         wait_until(self.complete, UP_S)
         return self
+
+    def start(self, command, options):
+        """Start a process of the provider."""
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
+        with self.log.open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "app.cli", *command.split(), *options],
+                env={**environ, **self.environ, MARK: str(self.folder)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def __exit__(self, *_):
         with contextlib.suppress(ProcessLookupError):
