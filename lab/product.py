@@ -53,6 +53,11 @@ class Product:
             )
 
     @property
+    def pid(self) -> int:
+        """The process under which all of it runs; 0 before it was started."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
     def exit_status(self) -> int | None:
         """How it ended; None while it runs, and before it was started."""
         return None if self._process is None else self._process.returncode
