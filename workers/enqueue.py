@@ -126,11 +126,6 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     return OrderResult((), "an operation has begun meanwhile, or as many wipes run as may")
 
 
-def retry(settings: Settings, client: redis.Redis, machine_id: str, by: str) -> OrderResult:
-    """A person wants it tried again now: all failed attempts are forgotten, and what is due first is sent."""
-    return order(settings, client, machine_id, Verb.RETRY, by)
-
-
 def forget_refusals(client: redis.Redis, settings: Settings, machine_id: str) -> None:
     """A BMC that refused its login may be asked again, and the sweep reads it: a person says so."""
     RefusedLogins(client, sealer(settings)).forget_refused(machine_id)

@@ -83,6 +83,7 @@ def orders(monkeypatch, tmp_path):
         return 1
 
     monkeypatch.setattr("app.orders.give", give)
+    monkeypatch.setattr("config.logs.configure", lambda *_, **__: None)  # it holds for the whole process
     monkeypatch.setenv("OMNI_METAL_STATE_DIR", str(tmp_path))
     return given
 

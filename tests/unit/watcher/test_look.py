@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fakeredis
@@ -74,9 +75,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def apply_async(self, kwargs: dict[str, str], retry: bool) -> None:
+        def apply_async(self, kwargs: dict[str, str], retry: bool) -> SimpleNamespace:
             assert set(kwargs) == {"machine_id", "operation_id"} and not retry
             site.sent.append(self.name)
+            return SimpleNamespace(id="task-1")
 
     tasks = {name: Task(name.value) for name in OperationName}
     monkeypatch.setattr("workers.enqueue.TASKS", tasks)

@@ -16,7 +16,7 @@ from app.state.attempts import Attempt
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import enqueue
 from workers.celery_app import app
-from workers.enqueue import TASKS, OrderResult, QueueUnavailable, order, retry
+from workers.enqueue import TASKS, OrderResult, QueueUnavailable, order
 
 
 @dataclass
@@ -107,7 +107,7 @@ def test_retry_sends_what_is_due_first_and_forgets_all_failed_attempts(bottle: B
     wipe_due(bottle)
     failed(bottle, "wipe")
     failed(bottle, "power_on")
-    result = retry(bottle.services.settings, bottle.services.redis, MACHINE, "test")
+    result = ordered(bottle, Verb.RETRY)
     assert result.started == ("wipe",)
     assert bottle.attempts() == {}
 
