@@ -69,6 +69,7 @@ def test_lost_record_only_a_power_off_request_is_acknowledged(busy):
     assert [o.name for o in decision.operations] == expected
     assert decision.boot_mode == "talos-disk"
     assert "a person decides" in decision.reasons[0]
+    assert "`omni-metal record MACHINE --adopt` keeps" in decision.reasons[0] and "`--wipe`" in decision.reasons[0]
 
 
 def test_lost_record_acknowledged_request_is_not_acknowledged_again():
