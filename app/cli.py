@@ -14,19 +14,15 @@ from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 import click
 
 from app import __version__
+from app.arguments import MACHINE_WORD, WAIT, refuse, split_words, wait_seconds
 from app.option_help import HELP_SETTINGS, OptionsCommand, OptionsGroup
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
-WRONG_USAGE: Final = 2
 QUEUES: Final = ("bmc", "poll", "wipe")
 # The queues whose worker runs greenlets; the one for wipes runs threads.
 GREENLET_QUEUES: Final = ("bmc", "poll")
-MACHINE_WORD: Final = "a machine id"
-WAIT: Final = click.option(
-    "--wait", default="10s", show_default=True, help="How long to wait for the end of what was started; 0 = not."
-)
 
 
 @click.group(cls=OptionsGroup, context_settings=HELP_SETTINGS)
@@ -91,9 +87,9 @@ def reboot(arguments: tuple[str, ...], wait: str) -> None:
 @WAIT
 def power(arguments: tuple[str, ...], wait: str) -> None:
     """Power a machine on or off, if Omni wants that."""
-    (machine, state), options = _split_words(arguments, MACHINE_WORD, "on or off")
+    (machine, state), options = split_words(arguments, MACHINE_WORD, "on or off")
     if state not in ("on", "off"):
-        _refuse(f"there is no power {state}: say on or off")
+        refuse(f"there is no power {state}: say on or off")
     _order((machine, *options), f"power-{state}", wait)
 
 
@@ -111,7 +107,7 @@ def pxe(arguments: tuple[str, ...], wait: str) -> None:
 def record(arguments: tuple[str, ...], adopt: bool, wipe: bool, wait: str) -> None:  # noqa: FBT001 - click's way
     """Say what is on the disks of a machine whose wipe record is lost."""
     if adopt is wipe:
-        _refuse("say either --adopt, which keeps what is on the disks, or --wipe, which has them wiped")
+        refuse("say either --adopt, which keeps what is on the disks, or --wipe, which has them wiped")
     _order(arguments, "record-adopt" if adopt else "record-wipe", wait)
 
 
@@ -160,9 +156,9 @@ def watcher(arguments: tuple[str, ...]) -> None:
 @main.command(cls=OptionsCommand, words="QUEUE")
 def worker(arguments: tuple[str, ...]) -> None:
     """Run a Celery worker: `worker bmc`, `worker poll` or `worker wipe`."""
-    (queue,), options = _split_words(arguments, f"one of {', '.join(QUEUES)}")
+    (queue,), options = split_words(arguments, f"one of {', '.join(QUEUES)}")
     if queue not in QUEUES:
-        _refuse(f"there is no queue {queue}; choose one of {', '.join(QUEUES)}")
+        refuse(f"there is no queue {queue}; choose one of {', '.join(QUEUES)}")
     if queue in GREENLET_QUEUES:
         _become_green()
     settings = _load_process(options, f"worker-{queue}")
@@ -195,7 +191,7 @@ def _load(options: tuple[str, ...], *, client: bool = False) -> Settings:
     try:
         return load(options, os.environ, client=client)
     except SettingsError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _load_process(options: tuple[str, ...], process: str) -> Settings:
@@ -223,41 +219,13 @@ def _load_client(options: tuple[str, ...]) -> Settings:
 
 def _order(arguments: tuple[str, ...], verb: str, wait: str) -> NoReturn:
     """Give the order for the machine that the arguments name."""
-    (machine,), options = _split_words(arguments, MACHINE_WORD)
-    wait_s = _seconds(wait)
+    (machine,), options = split_words(arguments, MACHINE_WORD)
+    wait_s = wait_seconds(wait)
     settings = _load_client(options)
     from app import orders
     from app.machine.verbs import Verb
 
     sys.exit(orders.give(settings, machine, Verb(verb), wait_s))
-
-
-def _seconds(text: str) -> float:
-    from config.durations import parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        _refuse(f"--wait={text}: {error}; write 10s or 5m")
-    if seconds < 0:
-        _refuse(f"--wait={text}: must not be negative; 0 does not wait")
-    return seconds
-
-
-def _split_words(arguments: tuple[str, ...], *wanted: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Take the words that are no options off the arguments: as many as are wanted."""
-    from config.commandline import parse_command_line
-
-    line = parse_command_line(arguments)
-    if len(line.words) != len(wanted):
-        found = f"found {' '.join(line.words)}" if line.words else "found nothing"
-        _refuse(f"name {' and '.join(wanted)} and nothing else beside the options; {found}")
-    if not line.problems:
-        return line.words, tuple(f"--{name}={value}" for name, value in line.given.items())
-    rest = list(arguments)  # what is wrong with the others is said where they are read
-    for word in line.words:
-        rest.remove(word)
-    return line.words, tuple(rest)
 
 
 def _become_green() -> None:
@@ -267,11 +235,6 @@ def _become_green() -> None:
     from grpc.experimental import gevent as grpc_gevent
 
     grpc_gevent.init_gevent()
-
-
-def _refuse(message: str) -> NoReturn:
-    click.echo(f"omni-metal: {message}", err=True)
-    sys.exit(WRONG_USAGE)
 
 
 if __name__ == "__main__":
