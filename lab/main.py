@@ -23,8 +23,9 @@ import structlog
 
 from config.durations import parse_duration
 from lab.account import Account, tell_failure, tell_summary
+from lab.flower_place import flower_place
 from lab.life import whole_life
-from lab.ports import usual_or_free
+from lab.ports import HOST, usual_or_free
 from lab.product import Product, ProductError
 from lab.rack import Rack, RackOptions
 from lab.screen import Scene, Screen, choose_screen
@@ -32,6 +33,7 @@ from lab.story import Story
 
 API_PORT: Final = 50042
 GATEWAY_PORT: Final = 50044
+FLOWER_PORT: Final = 5555
 PAUSE_BETWEEN_LIVES_S: Final = 10.0  # to look at what is left, which should be nothing
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
@@ -89,7 +91,7 @@ def parse(argv: Sequence[str]) -> LabOptions:
         given.json,
         given.state_dir,
         given.min_reboot_interval,
-        _with_defaults(passed_on),
+        _with_defaults(passed_on, once=given.once),
     )
 
 
@@ -113,13 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _with_defaults(passed_on: Sequence[str]) -> tuple[str, ...]:
-    """Add what makes a life short, where it was not said otherwise."""
+def _with_defaults(passed_on: Sequence[str], *, once: bool) -> tuple[str, ...]:
+    """Add what makes a life short, where it was not said otherwise. Nobody looks at Flower during a single life."""
     named = {option.partition("=")[0] for option in passed_on}
     defaults = {
         "--power-poll-interval": "2s",
-        "--gateway-listen": f"127.0.0.1:{usual_or_free(GATEWAY_PORT)}",
+        "--gateway-listen": f"{HOST}:{usual_or_free(GATEWAY_PORT)}",
     }
+    if "--disable-flower" not in named and "--flower-listen" not in named:
+        defaults |= (
+            {"--disable-flower": "true"} if once else {"--flower-listen": f"{HOST}:{usual_or_free(FLOWER_PORT)}"}
+        )
     return (*(f"{name}={value}" for name, value in defaults.items() if name not in named), *passed_on)
 
 
@@ -163,7 +169,7 @@ async def _run_in(folder: Path, options: LabOptions) -> int:
     async with Rack(replace(options.rack, state_dir=folder / "bmcs")) as rack:
         product = _product(folder, options, rack)
         screen = choose_screen(out)
-        screen.open(Scene(rack, product.url, product.log_path))
+        screen.open(Scene(rack, product.url, product.log_path, flower_place(product.options)))
         try:
             await _live(options, rack, product, screen, account)
         except ProductError as error:

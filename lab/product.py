@@ -35,12 +35,12 @@ class Product:
     def __init__(self, options: Sequence[str], url: str, log_path: Path) -> None:
         self.url = url
         self.log_path = log_path
-        self._options = tuple(options)
+        self.options = tuple(options)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start the process."""
-        provider = [sys.executable, "-m", "app.cli", "run", *self._options]
+        provider = [sys.executable, "-m", "app.cli", "run", *self.options]
         tether = [sys.executable, "-m", "lab.tether", str(os.getpid()), *provider]
         with self.log_path.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(

@@ -23,7 +23,7 @@ from lab.story import Audience, Told
 DRAW_S: Final = 0.25
 # Of a terminal's height a part is for the last lines, some rows are for headings, and the rest is for machines.
 PART_FOR_LINES: Final = 0.4
-HEADINGS: Final = 6
+HEADINGS: Final = 7
 LEAST_ROWS: Final = 2
 
 STAGE_STYLES: Final = {
@@ -44,6 +44,7 @@ class Scene:
     rack: Rack
     api_url: str
     log_path: Path
+    flower: str = ""
 
 
 class Screen(Audience, Protocol):
@@ -69,6 +70,8 @@ class PlainScreen:
     def open(self, scene: Scene) -> None:
         """Say where everything is."""
         self.say(f"{len(scene.rack.machines)} machines; API {scene.api_url}/api/v1/machines; log {scene.log_path}")
+        if scene.flower:
+            self.say(f"Flower {scene.flower}")
 
     def say(self, words: str) -> None:
         """Write a line."""
@@ -157,6 +160,7 @@ class LiveScreen:
         return Group(
             Text(head, style="bold"),
             Text(f"log {scene.log_path}; of the rack itself rack.log beside it", style="dim"),
+            *([Text(f"Flower {scene.flower}", style="dim")] if scene.flower else []),
             rack_table(scene.rack, self._last, rows),
             Text("\n".join(self._lines[-lines:])),
             Text(waiting, style="yellow"),

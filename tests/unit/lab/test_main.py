@@ -3,6 +3,7 @@ import os
 import pytest
 
 from lab import main as lab_main
+from lab.flower_place import flower_place
 from lab.product import child_environment
 
 
@@ -20,6 +21,33 @@ def test_options_have_the_values_of_a_short_life():
     assert not options.once
 
 
+def test_flower_is_for_a_lab_that_stays():
+    assert "--flower-listen=127.0.0.1:5555" in lab_main.parse([]).passed_on
+    assert "--disable-flower=true" in lab_main.parse(["--once"]).passed_on
+    assert lab_main.parse(["--once", "--flower-listen=127.0.0.1:9"]).passed_on[-1] == "--flower-listen=127.0.0.1:9"
+    assert not any("flower-listen" in option for option in lab_main.parse(["--disable-flower"]).passed_on)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (["--flower-listen=127.0.0.1:9"], "http://127.0.0.1:9, user admin, password in /s/flower-password"),
+        (
+            ["--flower-listen=127.0.0.1:9", "--flower-password=sesame"],
+            "http://127.0.0.1:9, user admin, password as given",
+        ),
+        (
+            ["--flower-listen=[::]:9", "--api-advertise-address=fd00::1"],
+            "http://[fd00::1]:9, user admin, password in /s/flower-password",
+        ),
+        (["--disable-flower"], ""),
+        (["--no-such-option"], ""),
+    ],
+)
+def test_place_of_flower_is_said_without_its_password(options, place):
+    assert flower_place(["--state-dir=/s", *options]) == place
+
+
 def test_unknown_options_go_to_the_provider():
     options = lab_main.parse(["--machines", "3", "--wipe-with-zeroes", "--operation-attempts=2", "--once"])
 
@@ -31,7 +59,7 @@ def test_unknown_options_go_to_the_provider():
 def test_option_of_the_provider_beats_the_labs_default():
     options = lab_main.parse(["--power-poll-interval=10s", "--gateway-listen", "127.0.0.1:7"])
 
-    assert options.passed_on == ("--power-poll-interval=10s", "--gateway-listen", "127.0.0.1:7")
+    assert options.passed_on[-3:] == ("--power-poll-interval=10s", "--gateway-listen", "127.0.0.1:7")
 
 
 @pytest.mark.parametrize(
