@@ -54,7 +54,7 @@ def _wipe(turn: Turn) -> WipeTicket:
         wipe_id=infra_machine.wipe_id,
         install_event_id=infra_machine.install_event_id,
         node_unique_token=infra_machine.node_unique_token,
-        wipe_status_version=status.meta.version if status else "",
+        wipe_status_version=f"{status.meta.created_ns}.{status.meta.version}" if status else "",
     )
     zeroes = settings.wipe_with_zeroes
     limit_s = settings.agent_zeroes_wipe_timeout_s if zeroes else settings.agent_fast_wipe_timeout_s

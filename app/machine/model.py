@@ -77,10 +77,14 @@ class OperationName(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """The metadata of a resource. `version` is empty where the resource was never stored (explain, tests)."""
+    """The metadata of a resource. `version` is empty where the resource was never stored (explain, tests).
+
+    created_ns: when it was made, in nanoseconds since 1970; a resource that is made anew begins its versions anew.
+    """
 
     id: str = ""
     version: str = ""
+    created_ns: int = 0
     phase: Phase = Phase.RUNNING
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

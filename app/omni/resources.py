@@ -60,6 +60,7 @@ def _meta(resource: Resource) -> Meta:
     return Meta(
         id=resource.id,
         version=str(resource.version),
+        created_ns=resource.created_ns,
         phase=resource.phase,
         owner=resource.owner,
         labels=resource.labels,

@@ -177,3 +177,14 @@ def test_stale_fence_is_no_failure_of_the_machine(bottle: Bottle) -> None:
 def test_machine_id_that_is_no_uuid_is_named(bottle: Bottle) -> None:
     result = wipe.apply(kwargs={"machine_id": "rack 7"})
     assert result.state == "FAILURE" and "'rack 7' is not a UUID" in str(result.result)
+
+
+def test_record_lost_twice_asks_for_two_wipes_that_no_kept_success_can_answer(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.agent()
+    for _ in range(2):
+        bottle.omni.remove(Kind.WIPE_STATUS, MACHINE)
+        bottle.give(Kind.WIPE_STATUS, initial_wipe_done=False)  # as a person has it written anew
+        run(bottle)
+    first, second = bottle.gateway.wipes
+    assert first != second
