@@ -88,6 +88,12 @@ class _Checks(Schema):
         if data.get("api_advertise_address") in ("0.0.0.0", "::"):  # noqa: S104 - refused here, not listened on
             _raise({"api_advertise_address": ["must be an address that machines can reach, not a wildcard"]})
 
+    @validates_schema(skip_on_field_errors=False)
+    def check_flower_password(self, data: dict[str, Any], **_kwargs: object) -> None:
+        """Refuse a password that Flower would let nobody in with: it compares ASCII only."""
+        if not data.get("flower_password", "").isascii():
+            _raise({"flower_password": ["must be of ASCII characters"]})
+
 
 def _raise(problems: dict[str, list[str]]) -> None:
     problems = {attribute: found for attribute, found in problems.items() if found}

@@ -1,4 +1,7 @@
+import pytest
+
 from config import addresses
+from config.addresses import bracketed, is_wildcard, split_address
 
 FIB_TRIE = """\
 Main:
@@ -38,3 +41,23 @@ def test_ipv6_is_looked_at_where_there_is_no_ipv4(tmp_path, monkeypatch):
     (tmp_path / "fib_trie").write_text("")
     (tmp_path / "if_inet6").write_text(IF_INET6)
     assert addresses.routable_addresses() == ["2001:db8::7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "everywhere"),
+    [
+        ("127.0.0.1:5555", ("127.0.0.1", 5555), False),
+        ("0.0.0.0:1", ("0.0.0.0", 1), True),
+        ("[::]:1", ("::", 1), True),
+        ("[fd00::1]:1", ("fd00::1", 1), False),
+        ("host.example:1", ("host.example", 1), False),
+        (":1", ("", 1), True),
+    ],
+)
+def test_address_to_listen_on_is_split_and_known_to_be_everywhere(text, parts, everywhere):
+    assert split_address(text) == parts
+    assert is_wildcard(parts[0]) is everywhere
+
+
+def test_ipv6_address_gets_brackets_in_a_url():
+    assert [bracketed("fd00::1"), bracketed("10.0.0.1")] == ["[fd00::1]", "10.0.0.1"]

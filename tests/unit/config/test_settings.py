@@ -148,6 +148,7 @@ def test_empty_variable_counts_as_not_set():
         (["--tls-key-file=/k"], "needs --tls-cert-file"),
         (["--tls-cert-ttl=4m59s"], "must be 5m or more"),
         (["--config-open", "--config-match-address"], "contradicts --config-match-address"),
+        (["--flower-password=geheimnisträger"], "must be of ASCII characters"),
         (["--min-reboot-interval=-1s"], "must not be negative"),
         (["--operation-attempts=0"], "must be 1 or more"),
         (["--max-concurrent-wipes=some"], "must be a whole number"),
