@@ -34,6 +34,7 @@ class WholeSite:
         self.folder = folder
         self.port, self.flower_port = free_port(), free_port()
         self.extra = [f"--flower-listen=127.0.0.1:{self.flower_port}" if flower else "--disable-flower", *extra]
+        self.environ = {}
         self.thread = RackThread(RackOptions(provider_port=self.port, **rack_options))
 
     def __enter__(self):

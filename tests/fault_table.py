@@ -1,0 +1,50 @@
+"""A pytest plugin that makes the table of docs/faults.md from what the tests of faults have measured.
+
+`make faults` runs those tests with it. The table is printed; it is written only when every test has passed.
+"""
+
+from pathlib import Path
+
+import pytest
+
+OPTION = "--fault-table"
+HEAD = """# Faults survived
+
+Each line is a test with the real processes of `omni-metal run` and the lab's rack; none may end in a wrong, doubled or
+lost operation. `make faults` runs them and writes this page; `make test` runs them too.
+
+| fault | what it hit | outcome |
+| --- | --- | --- |
+"""
+
+
+def pytest_addoption(parser):
+    parser.addoption(OPTION, type=Path, help="the file that the table of faults is written to")
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(FaultTable(config.getoption(OPTION)), "fault-table-lines")
+
+
+class FaultTable:
+    """Collects the lines that tests have noted by the fixture `survived`."""
+
+    def __init__(self, path):
+        self._path = path
+        self._lines = []
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and report.passed:
+            noted = [value for name, value in report.user_properties if name == "survived"]
+            self._lines += [f"| {' | '.join(words)} |" for words in noted]
+
+    def pytest_terminal_summary(self, terminalreporter, exitstatus):
+        terminalreporter.section("faults survived")
+        for line in self._lines:
+            terminalreporter.write_line(line)
+        complete = exitstatus is pytest.ExitCode.OK and not terminalreporter.stats.get("skipped")
+        if self._path is None:
+            return
+        if complete:
+            self._path.write_text(HEAD + "".join(f"{line}\n" for line in self._lines))
+        terminalreporter.write_line(f"{self._path} {'written' if complete else 'left as it was: not all tests passed'}")

@@ -1,0 +1,97 @@
+"""Redis killed, stopped and emptied: what runs goes on, nothing is done twice, and all is found again."""
+
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from lab.bmc import Button
+from tests.integration.fault_site import FaultSite
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.fault,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+]
+
+STOPPED_S = 60
+
+
+def boot_status(site, machine):
+    """What firmware is answered."""
+    url = f"http://127.0.0.1:{site.port}/ipxe/boot.ipxe?uuid={machine.id}&mac=02-00-00-00-00-00&arch=x86_64"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_redis_killed_and_stopped_for_a_minute_wipes_go_on_and_are_recorded_once(tmp_path, survived):
+    with FaultSite(tmp_path, machines=4, wipe_s=6, boot_s=0.2) as site:
+        site.join_all()
+        site.accept(2, 3)
+        site.until_ready_and_off(2, 3)
+        site.allocate(2, 3)
+        site.until_in_talos(2, 3)
+        site.accept(0, 1)
+        site.until_wiping(0, 1)
+        killed = site.kill("redis")
+        site.until_ready_and_off(0, 1)
+        assert site.pids("redis") != killed
+        assert site.wipes() == [(1, 1, 0)] * 4
+        assert site.recorded() == [1, 1, 1, 1]
+        assert site.asked() == {"poweroff": 4, "poweron": 2}
+
+        site.deallocate(2)
+        site.until_wiping(2)
+        (redis,) = site.pids("redis")
+        held = site.do(lambda: site.machines[0].bmc.hold(Button.POWER_ON))
+        site.allocate(0)
+        site.until(lambda _: held.waiting, 30, "the BMC has the command")
+        before = site.asked()
+        os.kill(redis, signal.SIGSTOP)
+        try:
+            stopped_s = time.monotonic()
+            site.do(held.release)
+            assert boot_status(site, site.machines[3]) == 503
+            time.sleep(STOPPED_S - (time.monotonic() - stopped_s))
+            assert site.wipes(2) == [(2, 2, 0)]
+            assert site.asked() == before
+        finally:
+            os.kill(redis, signal.SIGCONT)
+        site.until_ready_and_off(2)
+        site.until_in_talos(0, 3)
+        assert site.wipes() == [(1, 1, 0), (1, 1, 0), (2, 2, 0), (1, 1, 0)]
+        assert site.asked() - before == {"poweroff": 1}
+        assert site.do(lambda: site.machines[3].counts["booted Talos"]) == 1
+        assert site.complaints() == []
+    survived("kill -9 of Redis, started again", "wipes under way, machines in Talos", "begun 1, done 1, recorded 1")
+    survived("Redis stopped for 60 s", "a wipe that ends meanwhile", "begun 1, done 1, recorded when it is back")
+    survived("Redis stopped for 60 s", "a power-on that the BMC has and has not done", "power-ons 1")
+    survived("Redis stopped for 60 s", "a machine that boots, machines in Talos", "503; power commands 0")
+
+
+def test_redis_emptied_amid_wipes_and_with_machines_in_talos_none_is_touched(tmp_path, survived):
+    with FaultSite(tmp_path, machines=3, wipe_s=8, boot_s=0.2) as site:
+        site.join_all()
+        site.accept(2)
+        site.until_ready_and_off(2)
+        site.allocate(2)
+        site.until_in_talos(2)
+        site.accept(0, 1)
+        site.until_wiping(0, 1)
+        site.redis.flushall()
+        site.until_ready_and_off(0, 1)
+        assert site.wipes() == [(1, 1, 0)] * 3
+        assert site.asked(0, 1) == {"poweroff": 2}
+        assert site.asked(2) == {"poweroff": 1, "poweron": 1}
+        assert site.do(lambda: site.machines[2].counts["booted Talos"]) == 1
+        assert site.complaints() == []
+    survived("FLUSHALL", "wipes under way", "begun 1, done 1, recorded 1; power-offs 1")
+    survived("FLUSHALL", "a machine in Talos", "wipes 0, power commands 0")
