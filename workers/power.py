@@ -16,6 +16,7 @@ import structlog
 from app.machine.model import OperationName, PowerState
 from app.omni.errors import OmniError
 from app.omni.kinds import Kind
+from app.omni.resource import Draft, Resource
 from config.celery import QUEUE_BMC
 from workers.bmc.errors import BmcError
 from workers.celery_app import app
@@ -83,7 +84,7 @@ def _put_back(undos: list[Callable[[], None]]) -> None:
     for undo in reversed(undos):
         try:
             undo()
-        except (OmniError, LeaseLost, redis.RedisError) as error:
+        except (OmniError, redis.RedisError) as error:
             log.warning("record_not_put_back", error=type(error).__name__)
 
 
@@ -122,8 +123,8 @@ def _record_power_on(turn: Turn) -> Callable[[], None]:
         else:
             spec.ClearField("last_power_on_timestamp")
 
-    turn.store(Kind.POWER_OPERATION, record)
-    return lambda: _restore(turn, Kind.POWER_OPERATION, restore)
+    written = turn.store(Kind.POWER_OPERATION, record)
+    return lambda: _restore(turn, written, restore)
 
 
 def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Callable[[], None]:
@@ -142,12 +143,19 @@ def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Callable
         else:
             spec.ClearField("last_reboot_timestamp")
 
-    turn.store(Kind.REBOOT_STATUS, record)
-    return lambda: _restore(turn, Kind.REBOOT_STATUS, restore)
+    written = turn.store(Kind.REBOOT_STATUS, record)
+    return lambda: _restore(turn, written, restore)
 
 
-def _restore(turn: Turn, kind: Kind, edit: Callable[[Any], None]) -> None:
-    turn.store(kind, edit)
+def _restore(turn: Turn, written: Resource, edit: Callable[[Any], None]) -> None:
+    """Undo what we wrote, unless somebody wrote after us: so it needs neither the lease nor Redis."""
+
+    def undo(draft: Draft) -> None:
+        if draft.base.order == written.order:
+            edit(draft.spec)
+
+    resource = turn.services.omni.update(written.kind, turn.machine.id, undo, known=written)
+    turn.services.mirror.put(resource)
 
 
 ON = Procedure(OperationName.POWER_ON, power_on, reads_power="must")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import redis
 import structlog
 
 from app.agents.errors import GatewayUnreachable
@@ -83,7 +84,10 @@ class Turn:
         resource = self.services.omni.update(
             kind, self.machine.id, lambda draft: edit(draft.spec), known=known, create=True, absent=known is None
         )
-        self.services.mirror.put(resource)
+        try:
+            self.services.mirror.put(resource)
+        except redis.RedisError as error:  # the watch will tell it; what was written stands
+            log.warning("mirror_not_told", kind=kind.value, error=type(error).__name__)
         return resource
 
     def read_power(self) -> PowerState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 import redis
@@ -11,6 +12,10 @@ from app.agents.errors import GatewayUnreachable
 from app.machine.decide import decide
 from app.machine.model import DecideOptions, PowerState
 from app.omni.kinds import Kind
+from app.omni.resource import Resource
+from app.state.lease import Leases
+from app.state.mirror import Mirror
+from app.state.power import PowerNotes
 from app.watcher.choose import obsolete
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import power
@@ -18,6 +23,7 @@ from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachab
 from workers.power import power_off_task, power_on_task
 from workers.pxe_arm import pxe_arm
 from workers.reboot import reboot_task
+from workers.turn import Turn
 
 
 @pytest.fixture(autouse=True)
@@ -203,6 +209,48 @@ def test_reboot_that_was_never_sent_is_not_recorded(bottle: Bottle, monkeypatch:
     run(reboot_task)
     assert bottle.bmc.commands == []
     assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == ""
+
+
+def test_reboot_that_redis_kept_from_being_sent_is_not_recorded(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+
+    def away(*_: object) -> None:
+        raise redis.TimeoutError
+
+    def written_as_redis_goes(kind: Kind, machine_id: str, *args: object, **options: object) -> Resource:
+        resource: Resource = update(kind, machine_id, *args, **options)
+        for part, method in ((Mirror, "put"), (PowerNotes, "acted"), (Leases, "fence")):
+            monkeypatch.setattr(part, method, away)
+        return resource
+
+    update: Any = bottle.omni.update
+    monkeypatch.setattr(bottle.omni, "update", written_as_redis_goes)
+    assert run(reboot_task)[1].startswith("skipped: ")
+    assert bottle.bmc.commands == []
+    assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == ""
+
+
+@pytest.mark.parametrize(("later", "stands"), [(False, ""), (True, "r2")])
+def test_reboot_not_sent_for_a_lost_lease_is_put_back_unless_another_was_recorded_since(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, later: bool, stands: str
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+
+    def taken_over(turn: Turn) -> None:
+        bottle.services.redis.delete(f"om:lease:{MACHINE}")
+        bottle.services.leases.take(MACHINE, "reboot", "t2")
+        if later:
+            bottle.give(Kind.REBOOT_STATUS, last_reboot_id="r2")
+        turn.guard.check()
+
+    monkeypatch.setattr(Turn, "about_to_act", taken_over)
+    assert run(reboot_task)[1].startswith("skipped: a later operation")
+    assert bottle.bmc.commands == []
+    assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == stands
 
 
 def test_machine_whose_agent_lives_is_not_reset_for_an_old_reading(bottle: Bottle) -> None:
