@@ -58,6 +58,8 @@ LOOK_AGAIN_S = 1.0
 OMNI_AWAY_S = 5.0
 # Another key will not fit a second later; a worker that has it should not be asked all the time.
 UNREADABLE_S = 30.0
+# Redis answers nothing; what it answers with an error is a fault.
+REDIS_AWAY = (redis.ConnectionError, redis.TimeoutError)
 SKIPPED = "skipped: "
 
 
@@ -172,6 +174,8 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
         return entry("skipped", f"{SKIPPED}{reason}"), UNREADABLE_S
     except OmniUnavailable as reason:
         return entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
+    except REDIS_AWAY as reason:
+        return entry("skipped", f"{SKIPPED}Redis does not answer ({type(reason).__name__})"), OMNI_AWAY_S
     except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see
         failure = error.error if isinstance(error, PowerUnreadable) else error
         operation = (

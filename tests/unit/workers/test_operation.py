@@ -213,6 +213,28 @@ def test_redis_that_fails_after_the_act_does_not_make_it_a_failure(
     assert bottle.attempts() == {}
 
 
+def test_redis_that_fails_during_the_act_is_no_failed_attempt(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(turn: Turn) -> str:
+        raise redis.TimeoutError
+
+    words = run(bottle.services, procedure(act), MACHINE, "x", "t1")
+    assert words == "skipped: Redis does not answer (TimeoutError)"
+    assert bottle.attempts() == {}
+
+
+def test_error_that_redis_answers_is_a_failed_attempt(bottle: Bottle) -> None:
+    due(bottle)
+
+    def act(turn: Turn) -> str:
+        raise redis.ResponseError("wrong type")
+
+    with pytest.raises(OperationFailed, match="wrong type"):
+        run(bottle.services, procedure(act), MACHINE, "x", "t1")
+    assert bottle.attempts()["wipe"].count == 1
+
+
 def test_mirror_that_nobody_keeps_lets_no_task_begin(bottle: Bottle) -> None:
     due(bottle)
     bottle.services.redis.delete("om:mirror:watched")
