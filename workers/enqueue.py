@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.state.attempts import Attempts
 from app.state.deciding import decide_options, published_options
 from app.state.lease import Leases, unmark_queued
 from app.state.logins import RefusedLogins
+from app.state.metrics import SENT_HEADER
 from app.state.mirror import Mirror
 from app.state.secrets import sealer
 from app.state.wipes import WipeSlots
@@ -86,7 +88,9 @@ def _send(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlot
         raise QueueUnavailable(f"cannot mark {operation.name}: {type(error).__name__}") from error
     arguments = {"machine_id": machine_id} | ({"operation_id": cause} if cause else {})
     try:
-        sent = TASKS[operation.name].apply_async(kwargs=arguments, retry=False)
+        sent = TASKS[operation.name].apply_async(
+            kwargs=arguments, retry=False, headers={SENT_HEADER: int(time.time() * 1000)}
+        )
     except OperationalError as error:
         unmark_queued(leases, machine_id)
         raise QueueUnavailable(f"cannot send {operation.name}: {type(error).__name__}") from error

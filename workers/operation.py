@@ -42,6 +42,7 @@ from app.state.connection import now_ms
 from app.state.deciding import decide_options
 from app.state.history import HistoryEntry
 from app.state.lease import Lease, unmark_queued
+from app.state.metrics import count_skip
 from app.state.mirror import MirrorUnreadable
 from workers.counting import count_failure, count_success
 from workers.errors import OperationError, OperationFailed
@@ -114,9 +115,10 @@ def _skipped(
     services: Services, procedure: Procedure, machine_id: str, task_id: str, words: str, *, by_hand: bool
 ) -> str:
     """The words, which stand in the history where a person started it and Omni knows the machine."""
-    if not by_hand:
-        return words
     with _bookkeeping("skip"):
+        if not by_hand:
+            count_skip(services.redis, procedure.name.value)
+            return words
         if services.mirror.resource(Kind.INFRA_MACHINE, machine_id) is not None:
             now, why = now_ms(services.redis), words.removeprefix(SKIPPED)
             services.history.add(

@@ -17,6 +17,7 @@ import structlog
 from app.machine.model import BmcConfiguration, PowerState
 from app.state.connection import now_ms
 from app.state.logins import RefusedLogins
+from app.state.metrics import note_sweep
 from config.celery import QUEUE_POLL
 from workers.bmc.client import open_bmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError
@@ -41,7 +42,9 @@ def power_sweep(part: int = 0) -> None:
     if part == 0:
         for other in range(1, math.ceil(len(ids) / PART)):
             power_sweep.apply_async(kwargs={"part": other})
-    sweep(services, ids[part * PART : (part + 1) * PART])
+    began_ms = now_ms(services.redis)
+    states = sweep(services, ids[part * PART : (part + 1) * PART])
+    note_sweep(services.redis, part, began_ms, sum(state is PowerState.UNKNOWN for state in states.values()))
 
 
 def sweep(services: Services, machine_ids: list[str]) -> dict[str, PowerState]:

@@ -40,6 +40,12 @@ class Resource:
         return max(0, created.seconds * 1_000_000_000 + created.nanos)
 
     @property
+    def updated_s(self) -> float:
+        """When it was written last, by Omni's clock, in seconds since 1970."""
+        updated = self.raw.metadata.updated
+        return float(updated.seconds) + updated.nanos / 1e9
+
+    @property
     def order(self) -> tuple[int, int]:
         """Of two copies of one resource the newer compares greater, also across a destroy and a create."""
         return self.created_ns, self.version

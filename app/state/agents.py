@@ -14,6 +14,7 @@ import redis.asyncio
 from app.omni.kinds import PICTURE_KINDS
 from app.state.connection import as_fields
 from app.state.facts import Tunnel
+from app.state.metrics import TUNNELS
 from app.state.wake import ALARMS
 
 # Four missed renewals: a gateway that pauses for a rewrite of Redis' file keeps its entries.
@@ -99,6 +100,7 @@ _BEAT_LUA = (
     + """
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 return now
 """
 )
@@ -167,7 +169,7 @@ class AgentRegistry:
 
         `hello_age_ms` is how long ago each agent last answered, -1 = never: the hosts' clocks may differ from Redis'.
         """
-        await self._beat(keys=[GATEWAYS], args=[gateway_id, _FORGET_GATEWAY_MS])
+        await self._beat(keys=[GATEWAYS, TUNNELS], args=[gateway_id, _FORGET_GATEWAY_MS, len(held)])
         superseded: set[str] = set()
         machines = list(held)
         for start in range(0, len(machines), 200):
@@ -188,6 +190,7 @@ class AgentRegistry:
     async def leave(self, gateway_id: str) -> None:
         """This gateway ends on purpose."""
         await self._redis.zrem(GATEWAYS, gateway_id)
+        await self._redis.hdel(TUNNELS, gateway_id)
 
 
 class AgentLookup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import redis
 
 from app.omni.kinds import PICTURE_KINDS
+from app.state.metrics import BOOTS
 from app.state.mirror import machine_key
 from app.state.wake import ALARMS
 
@@ -21,7 +22,8 @@ redis.call('SET', KEYS[3], string.format('%.0f', now), 'NX')
 redis.call('HSET', KEYS[1], 'f:booted', string.format('%.0f', now))
 redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[3])
 redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1])
-for i = 5, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return end end
+redis.call('HINCRBY', KEYS[5], ARGV[5], 1)
+for i = 6, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return end end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
 _ALLOWED_LUA = """
@@ -45,11 +47,15 @@ class Boots:
         self._note = client.register_script(_NOTE_LUA)
         self._allowed = client.register_script(_ALLOWED_LUA)
 
-    def note(self, machine_id: str, address: str | None) -> None:
-        """A boot script was fetched from this address: wakes the watcher, opens the window."""
-        keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id)]
+    def note(self, machine_id: str, address: str | None, decision: str) -> None:
+        """A boot script was fetched from this address: wakes the watcher, opens the window, counts it by decision."""
+        keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id), BOOTS]
         kinds = (kind.value for kind in PICTURE_KINDS)
-        self._note(keys=keys, args=[machine_id, address or "", WINDOW_S, _STRANGER_S, *kinds])
+        self._note(keys=keys, args=[machine_id, address or "", WINDOW_S, _STRANGER_S, decision, *kinds])
+
+    def count(self, decision: str) -> None:
+        """A boot was answered by which no machine boots."""
+        self._redis.hincrby(BOOTS, decision, 1)
 
     def forget(self, machine_id: str) -> None:
         """The machine was removed: a boot from before says nothing about one that comes back."""

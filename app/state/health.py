@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import redis
 
@@ -20,10 +21,16 @@ GATEWAY_MS = 12_000
 
 @dataclass(frozen=True, slots=True)
 class WatcherHealth:
-    """What the active watcher says of itself. problem: the remedy-bearing words of what is wrong, or ''."""
+    """What the active watcher says of itself. problem: the remedy-bearing words of what is wrong, or ''.
+
+    watch_lag_s: how long the latest changes took from Omni to the mirror, by both clocks; 0 while nothing changes.
+    compared_ago_s: since when the kind that was longest not compared whole has not been.
+    """
 
     omni_connected: bool
     problem: str
+    watch_lag_s: float = 0.0
+    compared_ago_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Health:
     mirror_complete: bool
     gateways: int
     problem: str
+    watch_lag_s: float = 0.0
+    compared_ago_s: float = 0.0
 
 
 def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
@@ -51,11 +60,18 @@ def live_gateways(client: redis.Redis) -> set[str]:
 def health(client: redis.Redis) -> Health:
     """The health of all parts. Raises `redis.RedisError`."""
     text, complete = client.mget(WATCHER, COMPLETE)
-    watcher = WatcherHealth(**json.loads(text)) if text else None
+    watcher = _watcher(json.loads(text)) if text else None
     return Health(
         omni_connected=bool(watcher and watcher.omni_connected),
         watcher_alive=watcher is not None,
         mirror_complete=complete is not None,
         gateways=len(live_gateways(client)),
         problem=watcher.problem if watcher else "no watcher is running",
+        watch_lag_s=watcher.watch_lag_s if watcher else 0.0,
+        compared_ago_s=watcher.compared_ago_s if watcher else 0.0,
     )
+
+
+def _watcher(said: dict[str, Any]) -> WatcherHealth:
+    """What a watcher said, of whichever version it is."""
+    return WatcherHealth(**{field.name: said[field.name] for field in fields(WatcherHealth) if field.name in said})

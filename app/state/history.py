@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 import redis
 
+from app.state.metrics import count_operation
+
 KEPT = 200
 
 
@@ -39,10 +41,11 @@ class History:
         return [HistoryEntry(**json.loads(t)) for t in self._redis.lrange(_key(machine_id), 0, KEPT - 1)]
 
     def add(self, machine_id: str, entry: HistoryEntry) -> None:
-        """Put an entry on top."""
+        """Put an entry on top, and count it."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.lpush(_key(machine_id), json.dumps(asdict(entry)))
         pipe.ltrim(_key(machine_id), 0, KEPT - 1)
+        count_operation(pipe, entry.operation, entry.outcome, (entry.ended_ms - entry.started_ms) / 1000)
         pipe.execute()
 
 

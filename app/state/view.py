@@ -17,6 +17,21 @@ from app.state.mirror import Mirror
 from app.state.secrets import Sealer
 from config.settings import Settings
 
+PHASES = (
+    "parked",
+    "record-lost",
+    "wiping",
+    "wipe-due",
+    "bmc-setup",
+    "installing",
+    "in-cluster",
+    "ready",
+    "removing",
+    "pending",
+    "cordoned",
+    "rejected",
+    "unknown",
+)
 _GATE_PHASES = {
     Gate.REJECTED: "rejected",
     Gate.NOT_ACCEPTED: "pending",

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 # Silent watches are the exception; a list of some thousand resources each ten minutes is nothing to Omni.
 COMPARE_EVERY_S = 600.0
+# A change that came late is told for so long, so that it is seen by whoever asks each half minute.
+LAG_HELD_S = 60.0
 # An Omni that restarts is back within seconds; it must not be stormed by eight watches meanwhile.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 
@@ -38,8 +40,9 @@ class Follower:
         self._omni, self._mirror, self._alarms = omni, mirror, alarms
         self._watch: Watch | None = None
         self._stopping = False
-        self._rebuilt_s = 0.0
+        self._rebuilt_s = time.monotonic()
         self._generation = 0
+        self._lag_s, self._changed_s = 0.0, 0.0
         self._thread = threading.Thread(target=self._run, name=f"follow-{kind.value}", daemon=True)
 
     def start(self) -> None:
@@ -58,6 +61,10 @@ class Follower:
             self.established.clear()
         if self._watch is not None:
             self._watch.cancel()
+
+    def lag_s(self) -> float:
+        """How long the latest change took to get here, by both clocks; 0 where none came lately."""
+        return self._lag_s if time.monotonic() - self._changed_s < LAG_HELD_S else 0.0
 
     def age_s(self) -> float:
         """Seconds since the kind was last compared whole."""
@@ -97,6 +104,7 @@ class Follower:
                     case Bootstrap(resources):
                         self._replace(resources, generation)
                     case Changed(resource):
+                        self._lag_s, self._changed_s = max(0.0, time.time() - resource.updated_s), time.monotonic()
                         if self._mirror.put(resource):
                             self._alarms.wake(resource.id)
                     case Destroyed(resource):
@@ -145,6 +153,14 @@ class Followers:
     def established(self) -> bool:
         """Whether everything that Omni has stands in the mirror and changes come in."""
         return all(f.established.is_set() for f in self._followers)
+
+    def lag_s(self) -> float:
+        """How long the latest changes took to get here; 0 where none came lately."""
+        return max(f.lag_s() for f in self._followers)
+
+    def compared_ago_s(self) -> float:
+        """Since when the kind that was longest not compared whole has not been."""
+        return max(f.age_s() for f in self._followers)
 
     def problem(self) -> str:
         """What keeps it from being so, or ''."""

@@ -110,7 +110,8 @@ class Watcher:
             else:
                 log.info("omni_ready")
         connected = self._announced and self._followers.established()
-        note_watcher(self._redis, WatcherHealth(connected, problem))
+        ages_s = (self._followers.lag_s(), self._followers.compared_ago_s())
+        note_watcher(self._redis, WatcherHealth(connected, problem, *ages_s))
 
     def _keep_connected(self) -> str:
         """Words about what keeps us from acting, or ''. Raises OmniError."""

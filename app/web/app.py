@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, request
 
-from app.web import access, api, boot, errors, health
+from app.web import access, api, boot, errors, health, metrics
 from app.web.services import Services
 from config.settings import Settings
 
@@ -21,5 +21,6 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.register_blueprint(boot.blueprint(services))
     app.register_blueprint(health.blueprint(services))
     app.register_blueprint(api.blueprint(services))
+    app.register_blueprint(metrics.blueprint(services))
     errors.register(app)
     return app

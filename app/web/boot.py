@@ -25,6 +25,8 @@ log = structlog.get_logger()
 MIRROR_RETRY_AFTER_S = 5
 # How often `/config` was refused since Redis was last empty.
 CONFIG_REFUSED = "om:count:config_refused"
+# How boots count that start no machine: one that must not boot from the network, or the mirror is not complete.
+REFUSED, HELD_BACK = "refused", "held-back"
 # What a client sends is logged up to this length.
 _LONGEST_SHOWN = 64
 
@@ -55,6 +57,7 @@ def _boot(services: Services) -> Response:
     machine = services.mirror.load(asked.uuid)
     # Asked after the machine was read: a Redis emptied between the two then reads as not complete, never as unknown.
     if not services.mirror.complete():
+        services.boots.count(HELD_BACK)
         log.warning("boot_held_back", machine_id=asked.uuid, reason="the mirror is not complete")
         raise ServiceUnavailable(
             "the mirror of Omni is not complete yet: try again in a few seconds", retry_after=MIRROR_RETRY_AFTER_S
@@ -63,8 +66,10 @@ def _boot(services: Services) -> Response:
     body, status = _told(services, answer)
     address = client_address(request)
     if request.method != "HEAD":
-        if not isinstance(answer, Refusal):
-            services.boots.note(asked.uuid, address)
+        if isinstance(answer, Refusal):
+            services.boots.count(_mode(answer))
+        else:
+            services.boots.note(asked.uuid, address, _mode(answer))
         mac = args.get("mac", "")[:_LONGEST_SHOWN]
         log.info("boot_answered", machine_id=asked.uuid, mode=_mode(answer), status=status, mac=mac, address=address)
     return text(body, status)
@@ -85,7 +90,7 @@ def _told(services: Services, answer: BootAnswer) -> tuple[str, int]:
 def _mode(answer: BootAnswer) -> str:
     match answer:
         case Refusal():
-            return "refused"
+            return REFUSED
         case DiskBoot():
             return BootMode.TALOS_DISK.value
         case FactoryBoot():

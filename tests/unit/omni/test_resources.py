@@ -45,6 +45,7 @@ def test_meta_carries_everything_of_the_metadata():
     assert to_model(Resource(Kind.INFRA_MACHINE, raw)).meta == model.Meta(
         id=ID,
         version="7",
+        created_ns=Resource(Kind.INFRA_MACHINE, raw).created_ns,
         phase=Phase.TEARING_DOWN,
         owner="InfraMachineController",
         labels={"a": "1"},

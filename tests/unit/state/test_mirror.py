@@ -114,7 +114,7 @@ def test_config_is_served_while_the_window_is_not_known_and_then_only_to_machine
     assert boots.config_allowed(MACHINE, "192.0.2.1", match_address=False)
     client.set("om:boots-tracked", 1)  # long ago
     assert not boots.config_allowed(MACHINE, "192.0.2.1", match_address=False)
-    boots.note(MACHINE, "192.0.2.1")
+    boots.note(MACHINE, "192.0.2.1", "agent-pxe")
     assert boots.config_allowed(MACHINE, "192.0.2.2", match_address=False)
     assert not boots.config_allowed(MACHINE, "192.0.2.2", match_address=True)
     assert boots.config_allowed(MACHINE, "192.0.2.1", match_address=True)

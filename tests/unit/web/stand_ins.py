@@ -80,10 +80,15 @@ class FakeMirror:
 class FakeBoots:
     noted: list[tuple[str, str | None]] = field(default_factory=list)
     asked: list[tuple[str, str | None, bool]] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
     allowed: bool = True
 
-    def note(self, machine_id: str, address: str | None) -> None:
+    def note(self, machine_id: str, address: str | None, decision: str) -> None:
         self.noted.append((machine_id, address))
+        self.count(decision)
+
+    def count(self, decision: str) -> None:
+        self.counted.append(decision)
 
     def config_allowed(self, machine_id: str, address: str | None, *, match_address: bool) -> bool:
         self.asked.append((machine_id, address, match_address))
