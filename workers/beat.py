@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from celery.beat import Scheduler
+
+from app.alive import Sign
 from config.settings import Settings
 from workers.celery_app import app, configure
+
+# Between two signs of life, however far apart the sweeps are.
+LONGEST_SLEEP_S = 15.0
 
 
 def run(settings: Settings) -> None:
@@ -17,6 +25,15 @@ def run(settings: Settings) -> None:
             "options": {"queue": "poll"},
         }
     }
-    app.conf.beat_scheduler = "celery.beat:Scheduler"  # in memory: there is one entry, and nothing to remember
-    app.conf.beat_max_loop_interval = max(1.0, min(interval_s / 2, 30.0))
+    sign = Sign(settings, "beat")
+
+    class Clock(Scheduler):  # type: ignore[misc]  # Celery has no type hints
+        """In memory, since there is one entry and nothing to remember. It shows that it ticks."""
+
+        def tick(self, *args: Any, **kwargs: Any) -> Any:
+            sign.show()
+            return super().tick(*args, **kwargs)
+
+    app.conf.beat_scheduler = Clock
+    app.conf.beat_max_loop_interval = max(1.0, min(interval_s / 2, LONGEST_SLEEP_S))
     app.Beat(loglevel="WARNING", quiet=True).run()

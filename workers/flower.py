@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from typing import Any, Final
 
 import structlog
@@ -17,6 +18,7 @@ from flower.app import Flower
 from flower.options import default_options
 from flower.urls import settings as page_settings
 
+from app.alive import SHOW_EVERY_S, Sign
 from app.errors import StartError
 from app.flower_access import FLOWER_USER, flower_password
 from app.ports import check_free
@@ -79,8 +81,12 @@ async def _serve(settings: Settings) -> None:
     flower.start_http_server()
     flower.events.start()
     log.info("flower_open", address=settings.flower_listen)
+    sign, ask_at_s = Sign(settings, "flower"), 0.0
     while not stopping.is_set():
-        flower.update_workers()
+        sign.show()
+        if time.monotonic() >= ask_at_s:
+            ask_at_s = time.monotonic() + ASK_WORKERS_EVERY_S
+            flower.update_workers()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), ASK_WORKERS_EVERY_S)
+            await asyncio.wait_for(stopping.wait(), SHOW_EVERY_S)
     flower.events.stop()

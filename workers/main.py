@@ -6,7 +6,9 @@ import socket
 import warnings
 
 from celery.exceptions import SecurityWarning
+from celery.signals import heartbeat_sent
 
+from app.alive import Sign
 from config import interpreter
 from config.celery import QUEUE_BMC, QUEUE_POLL, QUEUE_WIPE
 from config.settings import Settings
@@ -28,6 +30,8 @@ def run(settings: Settings, queue: str) -> None:
     interpreter.tune()
     configure(settings)
     services.use(None, settings)
+    sign = Sign(settings, f"worker-{queue}")
+    heartbeat_sent.connect(lambda **_: sign.show(), weak=False)  # sent while the broker is connected, and only then
     pool, concurrency = POOLS[queue]
     argv = [
         "--quiet",

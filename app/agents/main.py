@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 
 import structlog
 
 from app.agents.gateway import Addresses, Gateway, PortTaken
+from app.alive import SHOW_EVERY_S, Sign
 from app.errors import StartError
 from app.ports import check_free
 from app.state.agents import AgentRegistry
@@ -42,7 +44,11 @@ async def _serve(settings: Settings) -> None:
     async with connect_async(settings) as client:
         gateway = Gateway(AgentRegistry(client), gateway_token(settings), addresses(settings))
         await gateway.start()
-        await stopping.wait()
+        sign = Sign(settings, "gateway")
+        while not stopping.is_set():
+            sign.show()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), SHOW_EVERY_S)
         await gateway.stop()
 
 

@@ -8,6 +8,7 @@ import threading
 import redis
 import structlog
 
+from app.alive import Sign
 from app.omni.client import Omni
 from app.state.connection import connect
 from app.watcher.leader import Leadership
@@ -31,11 +32,12 @@ def run(settings: Settings) -> None:
     client = connect(settings)
     use_queue(settings)
     omni = Omni(settings.omni_api_endpoint, settings.id)
-    leadership = Leadership(client)
+    leadership, sign = Leadership(client), Sign(settings, "watcher")
     while not stopping.is_set():
+        sign.show()
         try:
             if leadership.claim():
-                _lead(settings, client, omni, leadership, stopping)
+                _lead(Watcher(settings, client, omni), leadership, stopping, sign)
                 continue
         except redis.RedisError as error:
             log.warning("redis_away", error=type(error).__name__)
@@ -43,15 +45,13 @@ def run(settings: Settings) -> None:
     omni.close()
 
 
-def _lead(
-    settings: Settings, client: redis.Redis, omni: Omni, leadership: Leadership, stopping: threading.Event
-) -> None:
+def _lead(watcher: Watcher, leadership: Leadership, stopping: threading.Event, sign: Sign) -> None:
     """Be the active watcher until told to stop, or until another one is."""
     log.info("watcher_active")
-    watcher = Watcher(settings, client, omni)
     watcher.start()
     try:
         while not stopping.is_set():
+            sign.show()
             try:
                 if not leadership.claim():
                     log.warning("another_watcher_is_active")

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from app.supervisor import PROCESSES
+from config.settings import load
 from tests.integration.children import MARK, marked_processes, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
@@ -35,7 +36,7 @@ class Provider:
     def __init__(self, folder):
         self.mark = str(folder)
         self.port, self.gateway_port, self.flower_port = free_port(), free_port(), free_port()
-        self.log = folder / "log"
+        self.log, self.state_dir = folder / "log", folder / "state"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("OMNI_")}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -43,7 +44,7 @@ class Provider:
                     *(sys.executable, "-P", "-m", "app.cli", "run"),
                     "--omni-api-endpoint=http://127.0.0.1:1",
                     "--api-advertise-address=127.0.0.1",
-                    f"--state-dir={folder / 'state'}",
+                    f"--state-dir={self.state_dir}",
                     f"--api-port={self.port}",
                     f"--gateway-listen=127.0.0.1:{self.gateway_port}",
                     f"--flower-listen=127.0.0.1:{self.flower_port}",
@@ -88,6 +89,26 @@ def test_whole_provider_comes_up_without_omni_and_leaves_nothing_behind(provider
     assert provider.process.wait(timeout=10) == 0
     assert not marked_processes(provider.mark)
     assert not any(map(listens, (provider.port, provider.gateway_port, provider.flower_port)))
+
+
+def test_each_process_shows_that_it_works_until_it_hangs(provider):
+    folder = load([], {"OMNI_METAL_STATE_DIR": str(provider.state_dir)}, client=True).run_dir / "alive"
+    host = socket.gethostname()
+    signs = {f"{name}@{host}" for name in PROCESSES if name != "web"}  # web has /healthz
+    wait_until(lambda: folder.exists() and {path.name for path in folder.iterdir()} == signs, START_TIMEOUT_S)
+
+    def shown():
+        return {path.name: path.stat().st_mtime for path in folder.iterdir()}
+
+    before = shown()
+    [hanging] = provider.pids_of("worker-wipe")
+    os.kill(hanging, signal.SIGSTOP)
+    wait_until(
+        lambda: {name for name, at in shown().items() if at > before[name]} >= signs - {f"worker-wipe@{host}"}, 40
+    )
+    before = shown()
+    wait_until(lambda: shown()[f"watcher@{host}"] > before[f"watcher@{host}"], 20)
+    assert shown()[f"worker-wipe@{host}"] == before[f"worker-wipe@{host}"]
 
 
 def test_killed_process_is_started_again_and_kill_9_of_the_supervisor_ends_all(provider):

@@ -1,0 +1,50 @@
+import os
+import socket
+
+import pytest
+
+from app import alive
+from app.alive import Sign
+from config.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setattr("config.paths.LONGEST_RUN_DIR", 1000)  # pytest's folders are long
+    return Settings(state_dir=tmp_path)
+
+
+def test_sign_is_named_by_process_and_host(settings):
+    sign = Sign(settings, "watcher")
+    assert not sign.path.exists()
+    sign.show()
+    assert sign.path == settings.run_dir / "alive" / f"watcher@{socket.gethostname()}"
+    assert sign.path.exists()
+
+
+def test_sign_is_shown_again_only_after_its_pause(settings, monkeypatch):
+    sign, now_s = Sign(settings, "watcher"), 1000.0
+    monkeypatch.setattr(alive.time, "monotonic", lambda: now_s)
+    sign.show()
+    os.utime(sign.path, (1, 1))
+    sign.show()
+    assert sign.path.stat().st_mtime == 1
+    now_s += alive.SHOW_EVERY_S
+    sign.show()
+    assert sign.path.stat().st_mtime > 1
+
+
+def test_folder_that_is_gone_breaks_nothing(settings):
+    sign = Sign(settings, "watcher")
+    sign.path.parent.rmdir()
+    sign.show()
+    assert not sign.path.exists()
+
+
+def test_signs_of_hosts_that_are_no_more_go(settings):
+    old, fresh = Sign(settings, "beat"), Sign(settings, "gateway")
+    old.show()
+    fresh.show()
+    os.utime(old.path, (1, 1))
+    Sign(settings, "watcher")
+    assert (old.path.exists(), fresh.path.exists()) == (False, True)
