@@ -6,7 +6,6 @@ and come back as new ones.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -15,47 +14,26 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TextIO
 
 import structlog
 
-from config.durations import parse_duration
 from lab.account import Account, tell_failure, tell_summary
 from lab.flower_place import flower_place
 from lab.life import whole_life
-from lab.ports import HOST, usual_or_free
-from lab.product import Product, ProductError
-from lab.rack import Rack, RackOptions
+from lab.options import LabOptions, parse
+from lab.product import Elsewhere, Product, ProductError
+from lab.rack import Rack
 from lab.screen import Scene, Screen, choose_screen
 from lab.story import Story
 
-API_PORT: Final = 50042
-GATEWAY_PORT: Final = 50044
-FLOWER_PORT: Final = 5555
 PAUSE_BETWEEN_LIVES_S: Final = 10.0  # to look at what is left, which should be nothing
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED: Final = 130  # as a shell says it of Ctrl-C
-
-
-@dataclass(frozen=True, slots=True)
-class LabOptions:
-    """What was asked for. `passed_on` goes to the provider as it is."""
-
-    rack: RackOptions
-    once: bool
-    as_json: bool
-    state_dir: Path | None
-    cooldown: str
-    passed_on: tuple[str, ...]
-
-    @property
-    def cooldown_s(self) -> float:
-        """The cooldown in seconds."""
-        return parse_duration(self.cooldown)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -65,68 +43,6 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as ended:  # argparse has said why
         return int(ended.code or 0)
     return asyncio.run(_run_until_signal(options))
-
-
-def parse(argv: Sequence[str]) -> LabOptions:
-    """Read the command line; options that are not the lab's own are passed on to the provider."""
-    parser = _parser()
-    given, passed_on = parser.parse_known_args(list(argv))
-    try:
-        parse_duration(given.min_reboot_interval)
-    except ValueError as error:
-        parser.error(f"--min-reboot-interval: {error}")
-    for option, least in (("machines", 1), ("wipe_seconds", 0), ("boot_seconds", 0), ("fail_wipes", 0)):
-        if getattr(given, option) < least:
-            parser.error(f"--{option.replace('_', '-')}: at least {least}")
-    rack = RackOptions(
-        machines=given.machines,
-        wipe_s=given.wipe_seconds,
-        boot_s=given.boot_seconds,
-        fail_wipes=given.fail_wipes,
-        provider_port=given.api_port or usual_or_free(API_PORT),
-    )
-    return LabOptions(
-        rack,
-        given.once,
-        given.json,
-        given.state_dir,
-        given.min_reboot_interval,
-        _with_defaults(passed_on, once=given.once),
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="omni-metal lab",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All other options are passed on to `omni-metal run`.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--machines", type=int, default=6, metavar="N", help="machines in the rack (6)")
-    parser.add_argument("--wipe-seconds", type=float, default=2.0, metavar="S", help="how long a wipe takes (2)")
-    parser.add_argument("--boot-seconds", type=float, default=1.0, metavar="S", help="how long a boot takes (1)")
-    parser.add_argument("--fail-wipes", type=int, default=0, metavar="K", help="the first K wipes fail (0)")
-    parser.add_argument("--once", action="store_true", help="end after one life: status 0, or 1 if it went wrong")
-    parser.add_argument("--json", action="store_true", help="a summary as one line of JSON on stdout at the end")
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="kept state directory (a fresh temporary one)")
-    parser.add_argument("--api-port", type=int, metavar="PORT", help=f"of the provider ({API_PORT}, else a free one)")
-    parser.add_argument("--min-reboot-interval", default="5s", metavar="TIME", help="the provider's cooldown (5s)")
-    return parser
-
-
-def _with_defaults(passed_on: Sequence[str], *, once: bool) -> tuple[str, ...]:
-    """Add what makes a life short, where it was not said otherwise. Nobody looks at Flower during a single life."""
-    named = {option.partition("=")[0] for option in passed_on}
-    defaults = {
-        "--power-poll-interval": "2s",
-        "--gateway-listen": f"{HOST}:{usual_or_free(GATEWAY_PORT)}",
-    }
-    if "--disable-flower" not in named and "--flower-listen" not in named:
-        defaults |= (
-            {"--disable-flower": "true"} if once else {"--flower-listen": f"{HOST}:{usual_or_free(FLOWER_PORT)}"}
-        )
-    return (*(f"{name}={value}" for name, value in defaults.items() if name not in named), *passed_on)
 
 
 async def _run_until_signal(options: LabOptions) -> int:
@@ -205,6 +121,8 @@ async def _tell(account: Account, rack: Rack, product: Product, out: TextIO) -> 
 
 
 def _product(folder: Path, options: LabOptions, rack: Rack) -> Product:
+    if options.stand_ins:
+        return Elsewhere(rack.provider_url, folder / "rack.log")
     arguments = [
         *rack.provider_options(),
         f"--state-dir={folder}",
@@ -216,7 +134,7 @@ def _product(folder: Path, options: LabOptions, rack: Rack) -> Product:
 
 async def _live(options: LabOptions, rack: Rack, product: Product, screen: Screen, account: Account) -> None:
     """Start the provider and play one life, or life after life as long as all goes well."""
-    screen.say("the provider starts")
+    screen.say(product.announcement)
     await product.start()
     await product.wait_up()
     account.startup_s = account.elapsed_s()

@@ -15,6 +15,7 @@ import app
 from lab.fetch import FetchError, fetch
 
 UP_TIMEOUT_S: Final = 60.0  # eight Python processes start side by side, which takes a slow machine a while
+ELSEWHERE_UP_TIMEOUT_S: Final = 600.0  # a person starts it, after having a look around
 PROBE_S: Final = 0.2
 PROBE_TIMEOUT_S: Final = 2.0  # an answer of a process that has come up takes milliseconds
 STOP_TIMEOUT_S: Final = 15.0  # it promises to have stopped within ten seconds
@@ -31,6 +32,8 @@ class ProductError(Exception):
 
 class Product:
     """`omni-metal run` with given options, its output in a file."""
+
+    announcement = "the provider starts"
 
     def __init__(self, options: Sequence[str], url: str, log_path: Path) -> None:
         self.url = url
@@ -111,6 +114,22 @@ class Product:
             return self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
         except OSError:
             return []
+
+
+class Elsewhere(Product):
+    """A provider that somebody else starts and ends."""
+
+    announcement = "waiting for the provider"
+
+    def __init__(self, url: str, log_path: Path) -> None:
+        super().__init__(("--disable-flower",), url, log_path)
+
+    async def start(self) -> None:
+        """Leave it to others."""
+
+    async def wait_up(self, timeout_s: float = ELSEWHERE_UP_TIMEOUT_S) -> None:
+        """Wait until it says that it is ready. Raises ProductError."""
+        await super().wait_up(timeout_s)
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:

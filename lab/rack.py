@@ -36,7 +36,10 @@ FILES_BESIDE: Final = 256
 class RackOptions:
     """What a rack is made of.
 
+    host: where all stand-ins listen, and how the provider reaches them.
     provider_port: where the machines' firmware finds the provider, on this host.
+    provider_url: where it finds it else.
+    omni_port, factory_port: where Omni and the image factory answer; 0 is a free port.
     boot_s: how long firmware takes, and an installation.
     fail_wipes: the first so many wipes fail, with `fail_wipes_code` and `fail_wipes_words`.
     wipes_that_kill_agents: after those, so many wipes lose their agent half way.
@@ -49,6 +52,9 @@ class RackOptions:
     host: str = "127.0.0.1"
     provider_id: str = "bare-metal"
     provider_port: int = 50042
+    provider_url: str = ""
+    omni_port: int = 0
+    factory_port: int = 0
     fail_wipes: int = 0
     fail_wipes_code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
     fail_wipes_words: str = "failed to wipe disks: /dev/sda: input/output error"
@@ -73,7 +79,7 @@ class Rack:
             words=self.options.fail_wipes_words,
         )
         self.omni_url = ""
-        self.omni_port = 0
+        self.omni_port = self.options.omni_port
         self.machines = tuple(self._machine(index) for index in range(self.options.machines))
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -89,7 +95,7 @@ class Rack:
         _allow_open_files(FILES_PER_MACHINE * len(self.machines) + FILES_BESIDE)
         try:
             await self.start_omni()
-            await self.factory.serve(self.options.host)
+            await self.factory.serve(self.options.host, self.options.factory_port)
             for machine in self.machines:
                 await machine.bmc.serve(self.options.host)
             write_state_files(self.state_dir, self.machines)
@@ -128,7 +134,7 @@ class Rack:
     @property
     def provider_url(self) -> str:
         """Where the machines expect the provider."""
-        return f"http://{self.options.host}:{self.options.provider_port}"
+        return self.options.provider_url or f"http://{self.options.host}:{self.options.provider_port}"
 
     def provider_options(self) -> list[str]:
         """The options with which a provider serves this rack."""

@@ -3,13 +3,14 @@ import os
 import pytest
 
 from lab import main as lab_main
+from lab import options as lab_options
 from lab.flower_place import flower_place
 from lab.product import child_environment
 
 
 @pytest.fixture(autouse=True)
 def _no_ports(monkeypatch):
-    monkeypatch.setattr(lab_main, "usual_or_free", lambda usual: usual)
+    monkeypatch.setattr(lab_options, "usual_or_free", lambda usual: usual)
 
 
 def test_options_have_the_values_of_a_short_life():
@@ -68,6 +69,30 @@ def test_option_of_the_provider_beats_the_labs_default():
 def test_wrong_values_end_with_status_2_and_start_nothing(argv, capsys):
     assert lab_main.run(argv) == 2
     assert argv[0].partition("=")[0] in capsys.readouterr().err
+
+
+def test_stand_ins_alone_find_their_provider_at_its_url():
+    options = lab_main.parse(["--stand-ins=http://web:50042/", "--host=localhost", "--omni-port=8080"])
+
+    assert options.stand_ins
+    assert options.passed_on == ()
+    assert (options.rack.provider_url, options.rack.host, options.rack.omni_port) == (
+        "http://web:50042",
+        "127.0.0.1",
+        8080,
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--stand-ins=http://web:1", "--wipe-with-zeroes"], "no provider here that would take --wipe-with-zeroes"),
+        (["--host=no such host"], "name an address of this host"),
+    ],
+)
+def test_stand_ins_that_cannot_be_end_with_status_2(argv, said, capsys):
+    assert lab_main.run(argv) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_provider_gets_no_option_from_the_environment():
