@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import grpc
+
 from lab.agent import AgentRefusal, IpmiAddress, IpmiLogin, LabAgent
 from lab.machine import VirtualMachine
 from lab.wiping import WipeFailedError
@@ -20,13 +22,20 @@ class MachineAgent:
         await self._called("hello")
 
     async def get_power_management(self) -> IpmiAddress | None:
-        """There is no IPMI."""
+        """Where the machine's IPMI is, if it has one."""
         await self._called("get power management")
-        return None
+        return IpmiAddress(*self._machine.ipmi) if self._machine.ipmi else None
 
-    async def set_power_management(self, login: IpmiLogin | None) -> None:  # noqa: ARG002 - no BMC users here
-        """Nothing is to be set for the HTTP API kind."""
+    async def set_power_management(self, login: IpmiLogin | None) -> None:
+        """Make the BMC user; nothing is to be set for the HTTP API kind."""
         await self._called("set power management")
+        if login is None:
+            return
+        self._machine.passwords.append(login.password)
+        if self._machine.counts["BMC user refused"] < self._machine.refuse_bmc_users:
+            self._machine.counts["BMC user refused"] += 1
+            words = f"ipmitool user set password 4 {login.password}: command failed"
+            raise AgentRefusal(grpc.StatusCode.UNKNOWN, words)
 
     async def wipe_disks(self, zeroes: bool) -> None:  # noqa: ARG002, FBT001 - zeroes take no longer here
         """Wipe the machine's disks."""

@@ -39,6 +39,8 @@ class Hardware:
     wiping: how many wipes run; more than one is a complaint.
     image: what it was booted into over the network.
     counts: everything that has happened to it, by name.
+    ipmi: the address and port of its IPMI as its agent tells them; None where it has the HTTP API kind.
+    passwords: those that its BMC user was to have, and refuse_bmc_users: how often that fails, quoting the password.
     complaints: what must never happen to a machine.
     last_error: why its last attempt at something failed.
     """
@@ -54,6 +56,9 @@ class Hardware:
         self.counts: Counter[str] = Counter()
         self.complaints: list[str] = []
         self.last_error = ""
+        self.ipmi: tuple[str, int] | None = None
+        self.passwords: list[str] = []
+        self.refuse_bmc_users = 0
 
     @property
     def id(self) -> str:

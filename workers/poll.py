@@ -31,7 +31,7 @@ PART = 250
 _SLOT_SHARE = 0.8
 
 
-@app.task(name="power_sweep", queue=QUEUE_POLL, ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]
+@app.task(name="power_sweep", queue=QUEUE_POLL, ignore_result=True, send_events=False, acks_late=False)  # type: ignore[untyped-decorator]
 def power_sweep(part: int = 0) -> None:
     """Read the power of one part of the machines, unless that was done a moment ago."""
     services = current()

@@ -13,6 +13,7 @@ from app.agents.words import failure
 from protos.gen.agent import agent_pb2
 
 SERVICE: Final = "/management.AgentService"
+HIDDEN: Final = "[password]"
 _AnswerT = TypeVar("_AnswerT", bound=Message)
 
 
@@ -34,12 +35,12 @@ class Agent:
 
     async def hello(self, timeout_s: float) -> None:
         """Return when the agent answers."""
-        await self._call("Hello", agent_pb2.HelloRequest(), agent_pb2.HelloResponse, timeout_s)
+        await self._told("Hello", agent_pb2.HelloRequest(), agent_pb2.HelloResponse, timeout_s)
 
     async def get_power_management(self, timeout_s: float) -> PowerManagement:
         """Ask what there is to manage the power with."""
         request = agent_pb2.GetPowerManagementRequest()
-        answer = await self._call("GetPowerManagement", request, agent_pb2.GetPowerManagementResponse, timeout_s)
+        answer = await self._told("GetPowerManagement", request, agent_pb2.GetPowerManagementResponse, timeout_s)
         return PowerManagement(
             ipmi_address=answer.ipmi.address,
             ipmi_port=answer.ipmi.port,
@@ -51,25 +52,33 @@ class Agent:
         """Have a BMC user made, or its password set."""
         ipmi = agent_pb2.SetPowerManagementRequest.IPMI(username=username, password=password)
         request = agent_pb2.SetPowerManagementRequest(ipmi=ipmi)
-        await self._call("SetPowerManagement", request, agent_pb2.SetPowerManagementResponse, timeout_s)
+        try:
+            await self._call("SetPowerManagement", request, agent_pb2.SetPowerManagementResponse, timeout_s)
+        except CallFailed as error:  # whoever says what failed may quote the command, and so the password
+            raise failure(error.code, error.text.replace(password, HIDDEN)) from None
 
     async def set_power_management_api(self, timeout_s: float) -> None:
         """Tell the agent that the power is managed over the HTTP API kind."""
         request = agent_pb2.SetPowerManagementRequest(api=agent_pb2.SetPowerManagementRequest.API())
-        await self._call("SetPowerManagement", request, agent_pb2.SetPowerManagementResponse, timeout_s)
+        await self._told("SetPowerManagement", request, agent_pb2.SetPowerManagementResponse, timeout_s)
 
     async def wipe_disks(self, timeout_s: float, *, zeroes: bool) -> None:
         """Wipe all disks; returns when that is done."""
         request = agent_pb2.WipeDisksRequest(zeroes=zeroes)
-        await self._call("WipeDisks", request, agent_pb2.WipeDisksResponse, timeout_s, wipe=True)
+        await self._told("WipeDisks", request, agent_pb2.WipeDisksResponse, timeout_s, wipe=True)
 
-    async def _call(
+    async def _told(
         self, method: str, request: Message, answer: type[_AnswerT], timeout_s: float, *, wipe: bool = False
     ) -> _AnswerT:
+        """Make a call. Raises AgentError."""
         try:
-            data = await self.tunnel.call(f"{SERVICE}/{method}", request.SerializeToString(), timeout_s)
+            return await self._call(method, request, answer, timeout_s)
         except CallFailed as error:
             raise failure(error.code, error.text, wipe=wipe) from None
+
+    async def _call(self, method: str, request: Message, answer: type[_AnswerT], timeout_s: float) -> _AnswerT:
+        """Make a call. Raises CallFailed with what the agent said, word for word, and AgentFailed."""
+        data = await self.tunnel.call(f"{SERVICE}/{method}", request.SerializeToString(), timeout_s)
         try:
             return answer.FromString(data)
         except DecodeError:

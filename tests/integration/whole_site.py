@@ -49,9 +49,9 @@ class WholeSite:
         ]
         self.log = self.folder / "log"
         self.process = self.start("run", options)
-        run_dir = load(options, {}).run_dir
+        run_dir = load(options, self.environ).run_dir
         self.options = options
-        self.settings = load([*options, f"--redis-url=unix://{run_dir / 'redis.sock'}"], {})
+        self.settings = load([*options, f"--redis-url=unix://{run_dir / 'redis.sock'}"], self.environ)
         self.redis = redis.Redis.from_url(self.settings.redis_url)
         self.mirror = Mirror(self.redis, sealer(self.settings))
         TASKS[OperationName.WIPE].app._backend_cache = None  # of an earlier test
