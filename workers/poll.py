@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.machine.model import BmcConfiguration, PowerState
+from app.state.clock import cut_lifetimes
 from app.state.connection import now_ms
 from app.state.logins import RefusedLogins
 from app.state.metrics import note_sweep
@@ -36,7 +37,7 @@ def power_sweep(part: int = 0) -> None:
     """Read the power of one part of the machines, unless that was done a moment ago."""
     services = current()
     slot_ms = max(1, int(services.settings.power_poll_interval_s * _SLOT_SHARE * 1000))
-    if not services.mirror.complete() or not services.redis.set(f"om:sweep:{part}", 1, nx=True, px=slot_ms):
+    if not services.mirror.complete() or not _take_slot(services, f"om:sweep:{part}", slot_ms):
         return
     ids = services.mirror.machine_ids()
     if part == 0:
@@ -45,6 +46,13 @@ def power_sweep(part: int = 0) -> None:
     began_ms = now_ms(services.redis)
     states = sweep(services, ids[part * PART : (part + 1) * PART])
     note_sweep(services.redis, part, began_ms, sum(state is PowerState.UNKNOWN for state in states.values()))
+
+
+def _take_slot(services: Services, key: str, slot_ms: int) -> bool:
+    if services.redis.set(key, 1, nx=True, px=slot_ms):
+        return True
+    cut_lifetimes(services.redis, {key: slot_ms})
+    return False
 
 
 def sweep(services: Services, machine_ids: list[str]) -> dict[str, PowerState]:

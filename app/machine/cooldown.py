@@ -21,10 +21,13 @@ def last_power_on(machine: Machine) -> datetime | None:
 def cooldown_left_s(machine: Machine, min_reboot_interval_s: float) -> float:
     """Seconds until the machine may be powered off or rebooted; 0 = now.
 
-    A power-on in the future counts as one that was just done, so no wait is longer than the interval.
+    A power-on in the future counts as one that was just done. Where the clock was put forward or back since, nobody
+    knows how long ago it was, and the interval counts from there.
     """
-    last = last_power_on(machine)
+    last, stepped = last_power_on(machine), machine.facts.clock_stepped
     if last is None:
         return 0.0
+    if stepped is not None and not stepped <= last <= machine.now:
+        last = stepped
     passed_s = max(0.0, (machine.now - last).total_seconds())
     return max(0.0, min_reboot_interval_s - passed_s)

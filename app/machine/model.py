@@ -200,10 +200,12 @@ class Facts:
 
     powered_on: what its BMC says; None where it could not be read.
     agent_accessible: a tunnel is open and its agent answered; None where that is not known.
+    clock_stepped: when the clock by which times are told was last put forward or back, by that clock as it stands now.
     """
 
     powered_on: bool | None = None
     agent_accessible: bool | None = None
+    clock_stepped: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

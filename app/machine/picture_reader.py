@@ -70,13 +70,14 @@ def _no_constant(name: str) -> NoReturn:
     raise PictureInvalid(f"broken JSON: {name} is no number")
 
 
-def _facts(given: Mapping[str, bool | None], status: model.MachineStatus | None) -> model.Facts:
+def _facts(given: Mapping[str, Any], status: model.MachineStatus | None) -> model.Facts:
     """What is given; where nothing is, what the record says."""
     recorded = status or model.MachineStatus()
     power = {model.PowerState.ON: True, model.PowerState.OFF: False}.get(recorded.power_state)
     return model.Facts(
         powered_on=given.get("powered_on", power),
         agent_accessible=given.get("agent_accessible", recorded.agent_accessible),
+        clock_stepped=given.get("clock_stepped"),
     )
 
 
@@ -208,6 +209,8 @@ _RESOURCES: Final[Mapping[str, Reader]] = {
 _PICTURE: Final[Mapping[str, Reader]] = {
     "now": timestamp,
     "options": _options,
-    "facts": _object({"powered_on": flag_or_null, "agent_accessible": flag_or_null}),
+    "facts": _object(
+        {"powered_on": flag_or_null, "agent_accessible": flag_or_null, "clock_stepped": timestamp_or_null}
+    ),
     **_RESOURCES,
 }

@@ -34,6 +34,8 @@ def picture_json(machine: Machine, options: DecideOptions) -> dict[str, Any]:
             "agent_accessible": machine.facts.agent_accessible,
         },
     }
+    if machine.facts.clock_stepped:
+        picture["facts"]["clock_stepped"] = _time(machine.facts.clock_stepped)
     logins = {
         "bmc_config": _config_spec(machine.bmc_config),
         "bmc_configuration": _configuration_spec(machine.bmc_configuration, machine.bmc_config),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from app.machine.model import Facts, PowerState
 
@@ -34,6 +35,7 @@ class Notes:
     gone_ms: when its last tunnel ended.
     booted_ms: when it last fetched a boot script.
     tracking_ms: since when watcher, gateway and registry are up without a gap.
+    stepped_ms: when the clock was last put forward or back, by the clock as it stands now.
     """
 
     power: PowerState | None = None
@@ -44,13 +46,30 @@ class Notes:
     gone_ms: int = 0
     booted_ms: int = 0
     tracking_ms: int = 0
+    stepped_ms: int = 0
+
+
+def passed_ms(notes: Notes, now_ms: int, earlier_ms: int, later_ms: int) -> int:
+    """How long after the first time the second one was, at least; not above 0 where it was before.
+
+    A time ahead of the clock stands from before the clock was put back; one from before a step tells nothing of how
+    long ago it is.
+    """
+    earlier_stands, later_stands = (notes.stepped_ms <= ms <= now_ms for ms in (earlier_ms, later_ms))
+    if earlier_stands == later_stands:
+        return later_ms - earlier_ms
+    return max(1, later_ms - (notes.stepped_ms or later_ms)) if later_stands else 0
 
 
 def power_on(notes: Notes, now_ms: int) -> bool | None:
     """What the BMC said last, unless that is too old or an agent has spoken since."""
     if notes.power is None or now_ms - notes.power_ms > POWER_STALE_MS:
         return None
-    if notes.power is PowerState.OFF and notes.tunnel and notes.tunnel.hello_ms > notes.power_ms:
+    if (
+        notes.power is PowerState.OFF
+        and notes.tunnel
+        and passed_ms(notes, now_ms, notes.power_ms, notes.tunnel.hello_ms) > 0
+    ):
         return None
     return {PowerState.ON: True, PowerState.OFF: False, PowerState.UNKNOWN: None}[notes.power]
 
@@ -61,15 +80,22 @@ def agent_accessible(notes: Notes, now_ms: int) -> bool | None:
     if power_on(notes, now_ms) is False:
         return False
     if tunnel and tunnel.hello_ms:
-        return tunnel.opened_ms > notes.acted_ms or tunnel.hello_ms > notes.acted_ms + SURVIVED_RESET_MS
-    if notes.acted_ms > notes.hello_ms:
+        opened_after_ms = passed_ms(notes, now_ms, notes.acted_ms, tunnel.opened_ms)
+        answered_after_ms = passed_ms(notes, now_ms, notes.acted_ms, tunnel.hello_ms)
+        return opened_after_ms > 0 or answered_after_ms > SURVIVED_RESET_MS
+    if passed_ms(notes, now_ms, notes.hello_ms, notes.acted_ms) > 0:
         return False
     if tunnel or not notes.tracking_ms:
         return None
-    gone_since_ms = max(notes.tracking_ms, notes.gone_ms)
+    gone_ms = notes.gone_ms if notes.gone_ms <= now_ms else 0
+    gone_since_ms = max(notes.tracking_ms, gone_ms, notes.stepped_ms)
     return False if now_ms - gone_since_ms >= GONE_AFTER_MS else None
 
 
 def facts(notes: Notes, now_ms: int) -> Facts:
     """The facts that decisions are made on."""
-    return Facts(powered_on=power_on(notes, now_ms), agent_accessible=agent_accessible(notes, now_ms))
+    return Facts(
+        powered_on=power_on(notes, now_ms),
+        agent_accessible=agent_accessible(notes, now_ms),
+        clock_stepped=datetime.fromtimestamp(notes.stepped_ms / 1000, UTC) if notes.stepped_ms else None,
+    )

@@ -52,9 +52,9 @@ def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
 
 
 def live_gateways(client: redis.Redis) -> set[str]:
-    """The gateways that renewed lately."""
-    since = now_ms(client) - GATEWAY_MS
-    return {as_bytes(g).decode() for g in client.zrangebyscore(GATEWAYS, since, "+inf")}
+    """The gateways that renewed lately. One far ahead of the clock renewed before that was put back."""
+    now = now_ms(client)
+    return {as_bytes(g).decode() for g in client.zrangebyscore(GATEWAYS, now - GATEWAY_MS, now + GATEWAY_MS)}
 
 
 def health(client: redis.Redis) -> Health:

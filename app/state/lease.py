@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import redis
@@ -89,6 +90,12 @@ def lease_key(machine_id: str) -> str:
 def queued_key(machine_id: str) -> str:
     """The key of a machine's queued mark."""
     return f"om:queued:{machine_id}"
+
+
+def longest_lives_ms(machine_ids: Iterable[str]) -> dict[str, int]:
+    """How long the keys of these machines' leases and marks may live at most."""
+    lives = {lease_key: LEASE_MS, queued_key: QUEUED_S * 1000}
+    return {key(machine_id): most_ms for machine_id in machine_ids for key, most_ms in lives.items()}
 
 
 def _fence_key(machine_id: str) -> str:

@@ -7,6 +7,7 @@ called unknown and nothing may be decided. Kinds that hold a BMC login are seale
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -20,6 +21,7 @@ from app.omni.resource import Resource
 from app.omni.resources import attribute, to_model
 from app.state import mirror_scripts
 from app.state.agents import agent_key, gone_key, tunnel_of
+from app.state.clock import STEPPED, ClockWatch, note_step
 from app.state.connection import as_bytes
 from app.state.facts import Notes, facts
 from app.state.secrets import SealBroken, Sealer
@@ -57,6 +59,7 @@ class Mirror:
         self._put = client.register_script(mirror_scripts.PUT)
         self._remove = client.register_script(mirror_scripts.REMOVE)
         self._complete = client.register_script(mirror_scripts.COMPLETE)
+        self._clock = ClockWatch()
 
     # Reading
 
@@ -92,18 +95,22 @@ class Mirror:
         """The pictures, and the answers to what stood in the pipeline before, in the same round trip."""
         others = len(pipe)
         pipe.time()
-        pipe.get(TRACKING)
+        pipe.mget(TRACKING, STEPPED)
         for machine_id in machine_ids:
             pipe.hgetall(machine_key(machine_id))
             pipe.hgetall(agent_key(machine_id))
             pipe.get(gone_key(machine_id))
+        asked_s = time.monotonic()
         answers = pipe.execute()
-        (seconds, micros), tracking, *rows = answers[others:]
+        (seconds, micros), (tracking, stepped), *rows = answers[others:]
         now_ms = int(seconds) * 1000 + int(micros) // 1000
+        if self._clock.stepped(now_ms, asked_s, time.monotonic()):
+            note_step(self._redis, stepped := now_ms)
+        since_ms = int(tracking or 0), int(stepped or 0)
         pictures = []
         for index, machine_id in enumerate(machine_ids):
             fields, tunnel, gone = rows[3 * index : 3 * index + 3]
-            notes = _notes(fields, tunnel, int(gone or 0), int(tracking or 0))
+            notes = _notes(fields, tunnel, int(gone or 0), *since_ms)
             pictures.append((self._picture(machine_id, fields, notes, now_ms), notes))
         return pictures, answers[:others]
 
@@ -270,7 +277,9 @@ def _place(kind: Kind, machine_id: str) -> str:
     return f"{kind.value}/{machine_id}"
 
 
-def _notes(fields: Mapping[bytes, bytes], tunnel: Mapping[bytes, bytes], gone_ms: int, tracking_ms: int) -> Notes:
+def _notes(
+    fields: Mapping[bytes, bytes], tunnel: Mapping[bytes, bytes], gone_ms: int, tracking_ms: int, stepped_ms: int
+) -> Notes:
     power, _, power_ms = fields.get(b"f:power", b"").decode().partition("@")
     return Notes(
         power=PowerState[power] if power else None,
@@ -281,4 +290,5 @@ def _notes(fields: Mapping[bytes, bytes], tunnel: Mapping[bytes, bytes], gone_ms
         gone_ms=gone_ms,
         booted_ms=int(fields.get(b"f:booted", 0)),
         tracking_ms=tracking_ms,
+        stepped_ms=stepped_ms,
     )

@@ -11,13 +11,16 @@ import structlog
 
 from app.omni.client import Omni
 from app.omni.errors import OmniError
+from app.state.agents import ENTRY_MS, agent_key
 from app.state.boots import Boots
+from app.state.clock import cut_lifetimes
 from app.state.deciding import decide_options, publish_options
 from app.state.health import WatcherHealth, note_watcher
-from app.state.lease import LEASE_MS
-from app.state.mirror import FRESH, Mirror
+from app.state.lease import LEASE_MS, longest_lives_ms
+from app.state.mirror import FRESH, QUARANTINE, Mirror
 from app.state.secrets import sealer
 from app.state.wake import Alarms
+from app.watcher.echoes import Echoes
 from app.watcher.follow import COMPARE_EVERY_S, Followers
 from app.watcher.look import NOT_NOW_S, Looker
 from app.watcher.lost import find_lost_records
@@ -49,8 +52,9 @@ class Watcher:
         self._options = decide_options(settings)
         self._mirror = Mirror(client, sealer(settings))
         self._alarms = Alarms(client)
-        self._followers = Followers(omni, self._mirror, self._alarms)
-        self._looker = Looker(settings, client, omni, self._mirror)
+        echoes = Echoes()
+        self._followers = Followers(omni, self._mirror, self._alarms, echoes)
+        self._looker = Looker(settings, client, omni, self._mirror, echoes)
         self._provider = Provider(settings, client, omni, self._mirror)
         self._tracking = Tracking(client)
         self._strangers = Strangers(self._mirror, Boots(client))
@@ -88,10 +92,16 @@ class Watcher:
             return False
         if now_s - self._resync_s >= RESYNC_S:
             self._resync_s = now_s
-            self._alarms.wake(*self._mirror.machine_ids())
+            self._resync()
         return self._look_around()
 
     # Keeping house
+
+    def _resync(self) -> None:
+        machine_ids = self._mirror.machine_ids()
+        agents = {agent_key(machine_id): ENTRY_MS for machine_id in machine_ids}
+        cut_lifetimes(self._redis, {QUARANTINE: LEASE_MS, **longest_lives_ms(machine_ids), **agents})
+        self._alarms.wake(*machine_ids)
 
     def _each_second(self) -> None:
         self._tracking.update()

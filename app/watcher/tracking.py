@@ -27,8 +27,9 @@ class Tracking:
         """Look at the gateways and write the mark. Raises `redis.RedisError`."""
         gateways = live_gateways(self._redis)
         gap = not gateways or self._gateways - gateways or not self._redis.exists(TRACKING)
-        if gap or not self._since_ms:
-            self._since_ms = now_ms(self._redis)
+        now = now_ms(self._redis)
+        if gap or not self._since_ms or self._since_ms > now:  # ahead: the clock was put back
+            self._since_ms = now
         self._gateways = gateways
         if gateways:
             self._redis.set(TRACKING, self._since_ms, ex=TRACKING_S)

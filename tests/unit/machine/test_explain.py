@@ -12,6 +12,7 @@ from app.machine.model import (
     Acceptance,
     BmcConfiguration,
     DecideOptions,
+    Facts,
     InfraMachineStatus,
     Ipmi,
     Phase,
@@ -92,6 +93,12 @@ def test_operations_carry_what_belongs_to_them():
 def test_wait_is_in_seconds_and_its_operation_not_in_the_list():
     answer = explain_line(line(power_operation=spec(last_power_on_timestamp="2026-11-22T09:59:30Z")))
     assert (answer["wait_s"], answer["operations"]) == (870, [])
+
+
+def test_cooldown_counts_from_the_step_of_the_clock_that_the_picture_tells_of():
+    facts = {"powered_on": True, "agent_accessible": False, "clock_stepped": "2026-11-22T09:59:00Z"}
+    powered_on = spec(last_power_on_timestamp="2026-11-22T08:59:30Z")
+    assert explain_line(line(facts=facts, power_operation=powered_on))["wait_s"] == 840
 
 
 @pytest.mark.parametrize("gate", ["rejected", "not accepted", "cordoned", "record lost"])
@@ -311,6 +318,10 @@ PICTURES = {
         power_operation=PowerOperation(META, PowerState.ON, NOW.astimezone(timezone(timedelta(hours=5))), "p1", "w1"),
     ),
     "unknown": replace(at_rest(), infra_machine=None),
+    "the clock stepped": replace(
+        powered_on_ago(wiping(agent=False), 5000),
+        facts=Facts(powered_on=True, agent_accessible=False, clock_stepped=NOW - timedelta(seconds=30)),
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -204,7 +205,31 @@ def test_beat_sends_sweeps_that_no_clock_of_another_host_can_end(
         [entry] = app.conf.beat_schedule.values()
     finally:
         app.conf.update(before)
-    assert entry == {"task": "power_sweep", "schedule": 30.0, "options": {"queue": "poll"}}
+    assert entry == {"task": "power_sweep", "schedule": beat.SteadyInterval(30.0), "options": {"queue": "poll"}}
+
+
+@pytest.mark.parametrize("put", [timedelta(hours=1), timedelta(hours=-1)])
+def test_clock_of_the_sweep_goes_on_when_the_hosts_clock_is_put_forward_or_back(
+    monkeypatch: pytest.MonkeyPatch, put: timedelta
+) -> None:
+    monotonic_s = [100.0]
+    monkeypatch.setattr(beat.time, "monotonic", lambda: monotonic_s[0])
+    interval = beat.SteadyInterval(30.0)
+    began = datetime.now(UTC)
+    monkeypatch.setattr(interval, "nowfun", lambda: began + put)
+    assert tuple(interval.is_due(began)) == (False, 30.0)
+    monotonic_s[0] += 29
+    assert tuple(interval.is_due(began)) == (False, 1.0)
+    monotonic_s[0] += 2
+    assert interval.is_due(began).is_due
+    ran = began + put
+    assert tuple(interval.is_due(ran)) == (False, 30.0)
+
+
+def test_slot_of_a_sweep_ends_although_the_clock_was_put_back(bottle: Bottle) -> None:
+    bottle.services.redis.set("om:sweep:0", 1, px=3_600_000)
+    poll.power_sweep.apply()
+    assert bottle.services.redis.pttl("om:sweep:0") <= bottle.services.settings.power_poll_interval_s * 1000
 
 
 def test_configuration_of_the_sweep_is_the_one_in_the_mirror(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,64 @@
+"""Redis' clock put forward or back: who notices it, and what then lives longer than anybody meant.
+
+All times in Redis are by its own clock, so that hosts need not agree on one. Whoever loads a picture compares that
+clock with its own monotonic one; a step is noted in Redis, and every picture tells of it (`Facts.clock_stepped`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+
+import redis
+import structlog
+
+log = structlog.get_logger()
+
+STEPPED = "om:clock-stepped"
+# Leases and registry entries live 20 s and more; a step that is shorter than this hurts nothing.
+STEP_MS = 5_000
+# By then every pause that a step could have cut short is over.
+_NOTED_S = 86_400
+_CUT_AT_A_TIME = 500
+
+_CUT_LUA = """
+for i, key in ipairs(KEYS) do
+  if redis.call('PTTL', key) > tonumber(ARGV[i]) then redis.call('PEXPIRE', key, ARGV[i]) end
+end
+"""
+
+
+class ClockWatch:
+    """Tells whether Redis' clock was put forward or back since it was last looked at."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ahead_ms: tuple[float, float] | None = None
+        self._answered_s = 0.0
+
+    def stepped(self, redis_ms: int, asked_s: float, answered_s: float) -> bool:
+        """Whether it was. The time that Redis told lies between question and answer, by our monotonic clock."""
+        lowest_ms, highest_ms = redis_ms - answered_s * 1000, redis_ms - asked_s * 1000
+        with self._lock:
+            before = self._ahead_ms
+            if before is not None and asked_s < self._answered_s:
+                return False  # of two questions at the same time nobody knows which was answered first
+            self._ahead_ms, self._answered_s = (lowest_ms, highest_ms), answered_s
+        return before is not None and (lowest_ms > before[1] + STEP_MS or highest_ms < before[0] - STEP_MS)
+
+
+def note_step(client: redis.Redis, redis_ms: int) -> None:
+    """The clock was put forward or back, and shows this now."""
+    log.warning("redis_clock_stepped", now_ms=redis_ms)
+    client.set(STEPPED, redis_ms, ex=_NOTED_S)
+
+
+def cut_lifetimes(client: redis.Redis, longest_ms: Mapping[str, int]) -> None:
+    """Let no key live for longer than it may: where the clock was put back, it would by as much."""
+    cut = client.register_script(_CUT_LUA)
+    for part in _parts(list(longest_ms.items())):
+        cut(keys=[key for key, _ in part], args=[most for _, most in part])
+
+
+def _parts(items: list[tuple[str, int]]) -> Iterable[list[tuple[str, int]]]:
+    return (items[start : start + _CUT_AT_A_TIME] for start in range(0, len(items), _CUT_AT_A_TIME))
