@@ -19,6 +19,7 @@ from app.omni.resource import Resource
 from app.omni.watch import Bootstrap, Changed, Destroyed, Watch
 from app.state.mirror import Mirror
 from app.state.wake import Alarms
+from app.watcher.echoes import Echoes
 
 log = structlog.get_logger()
 
@@ -33,8 +34,9 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 class Follower:
     """Follows one kind."""
 
-    def __init__(self, kind: Kind, omni: Omni, mirror: Mirror, alarms: Alarms) -> None:
+    def __init__(self, kind: Kind, omni: Omni, mirror: Mirror, alarms: Alarms, echoes: Echoes) -> None:
         self.kind = kind
+        self._echoes = echoes
         self.established = threading.Event()
         self.problem = "Omni has not been reached yet"
         self._omni, self._mirror, self._alarms = omni, mirror, alarms
@@ -105,7 +107,7 @@ class Follower:
                         self._replace(resources, generation)
                     case Changed(resource):
                         self._lag_s, self._changed_s = max(0.0, time.time() - resource.updated_s), time.monotonic()
-                        if self._mirror.put(resource):
+                        if not self._echoes.is_one(resource) and self._mirror.put(resource):
                             self._alarms.wake(resource.id)
                     case Destroyed(resource):
                         self._destroyed(resource)
@@ -137,8 +139,8 @@ class Follower:
 class Followers:
     """Follows all kinds that make up a machine's picture."""
 
-    def __init__(self, omni: Omni, mirror: Mirror, alarms: Alarms) -> None:
-        self._followers = [Follower(kind, omni, mirror, alarms) for kind in PICTURE_KINDS]
+    def __init__(self, omni: Omni, mirror: Mirror, alarms: Alarms, echoes: Echoes) -> None:
+        self._followers = [Follower(kind, omni, mirror, alarms, echoes) for kind in PICTURE_KINDS]
 
     def start(self) -> None:
         """Begin to follow."""

@@ -24,6 +24,7 @@ from app.machine.model import (
 )
 from app.omni.client import Omni
 from app.omni.kinds import Kind
+from app.omni.resource import Resource
 from app.state.attempts import Attempts, attempts_key, parse_attempts
 from app.state.boots import Boots
 from app.state.connection import now_ms
@@ -33,6 +34,7 @@ from app.state.lease import QUEUED_S, Leases, lease_key, parse, queued_key
 from app.state.mirror import Mirror
 from app.state.wake import Alarms
 from app.state.wipes import WipeSlots
+from app.watcher.echoes import Echoes
 from app.watcher.plan import Plan, Sight, plan
 from app.watcher.report import StatusReport
 from app.watcher.strangers import Strangers
@@ -50,11 +52,14 @@ BUSY_LOOK_S = 10.0
 class Looker:
     """Looks at machines."""
 
-    def __init__(self, settings: Settings, client: redis.Redis, omni: Omni, mirror: Mirror) -> None:
+    def __init__(
+        self, settings: Settings, client: redis.Redis, omni: Omni, mirror: Mirror, echoes: Echoes | None = None
+    ) -> None:
         self._settings = settings
         self._redis = client
         self._omni = omni
         self._mirror = mirror
+        self._echoes = echoes or Echoes()
         self._options = decide_options(settings)
         self._leases = Leases(client)
         self._alarms = Alarms(client)
@@ -107,14 +112,19 @@ class Looker:
             known = self._mirror.resource(Kind.INFRA_MACHINE, machine.id)
             resource = self._omni.add_finalizer(Kind.INFRA_MACHINE, machine.id, known=known)
             if resource is not None:
-                self._mirror.put(resource)
+                self._keep(resource)
         if status is None or (machine.machine_status is None and not self._strangers.welcome(machine)):
             return
         known = self._mirror.resource(Kind.MACHINE_STATUS, machine.id)
         edit = _machine_status_edit(status)
-        self._mirror.put(
+        self._keep(
             self._omni.update(Kind.MACHINE_STATUS, machine.id, edit, known=known, create=True, absent=known is None)
         )
+
+    def _keep(self, resource: Resource) -> None:
+        """Put what was written into the mirror, and expect its echo."""
+        self._mirror.put(resource)
+        self._echoes.expect(resource)
 
     def _finalizer_missing(self, machine: Machine) -> bool:
         infra_machine = machine.infra_machine
@@ -125,7 +135,7 @@ class Looker:
     def _write_report(self, machine: Machine, report: StatusReport) -> None:
         known = self._mirror.resource(Kind.INFRA_MACHINE_STATUS, machine.id)
         edit = _report_edit(report)
-        self._mirror.put(
+        self._keep(
             self._omni.update(
                 Kind.INFRA_MACHINE_STATUS, machine.id, edit, known=known, create=True, absent=known is None
             )
@@ -164,7 +174,7 @@ class Looker:
                 draft.spec.wipe_id_at_power_off = infra_machine.wipe_id
 
         known = self._mirror.resource(kind, machine_id)
-        self._mirror.put(self._omni.update(kind, machine_id, edit, known=known, create=True, absent=known is None))
+        self._keep(self._omni.update(kind, machine_id, edit, known=known, create=True, absent=known is None))
 
     def _enqueue(self, plan: Plan) -> None:
         machine_id, operation = plan.machine.id, plan.starts
