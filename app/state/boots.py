@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 import redis
 
 from app.omni.kinds import PICTURE_KINDS
@@ -19,11 +22,11 @@ _NOTE_LUA = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('SET', KEYS[3], string.format('%.0f', now), 'NX')
-redis.call('HSET', KEYS[1], 'f:booted', string.format('%.0f', now))
+redis.call('HSET', KEYS[1], 'f:booted', string.format('%.0f', now), 'f:mac', ARGV[6], 'f:serial', ARGV[7])
 redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[3])
 redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1])
 redis.call('HINCRBY', KEYS[5], ARGV[5], 1)
-for i = 6, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return end end
+for i = 8, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return end end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
 _ALLOWED_LUA = """
@@ -33,6 +36,17 @@ redis.call('SET', KEYS[2], string.format('%.0f', now), 'NX')
 local since = tonumber(redis.call('GET', KEYS[2]))
 return {redis.call('GET', KEYS[1]) or '', (now - since < ARGV[1] * 1000) and 1 or 0, redis.call('EXISTS', KEYS[1])}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What firmware says of itself: the address of its network card, and its serial number."""
+
+    mac: str = ""
+    serial: str = ""
+
+
+NAMELESS: Final = Named()
 
 
 def _boot_key(machine_id: str) -> str:
@@ -47,11 +61,13 @@ class Boots:
         self._note = client.register_script(_NOTE_LUA)
         self._allowed = client.register_script(_ALLOWED_LUA)
 
-    def note(self, machine_id: str, address: str | None, decision: str) -> None:
+    def note(self, machine_id: str, address: str | None, decision: str, named: Named = NAMELESS) -> None:
         """A boot script was fetched from this address: wakes the watcher, opens the window, counts it by decision."""
         keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id), BOOTS]
         kinds = (kind.value for kind in PICTURE_KINDS)
-        self._note(keys=keys, args=[machine_id, address or "", WINDOW_S, _STRANGER_S, decision, *kinds])
+        args: list[str | int] = [machine_id, address or "", WINDOW_S, _STRANGER_S]
+        args += [decision, named.mac, named.serial, *kinds]
+        self._note(keys=keys, args=args)
 
     def count(self, decision: str) -> None:
         """A boot was answered by which no machine boots."""

@@ -34,6 +34,7 @@ class Notes:
     hello_ms: when its agent last answered, on whichever tunnel.
     gone_ms: when its last tunnel ended.
     booted_ms: when it last fetched a boot script.
+    mac, serial: what its firmware called itself at its last boot, for people.
     tracking_ms: since when watcher, gateway and registry are up without a gap.
     stepped_ms: when the clock was last put forward or back, by the clock as it stands now.
     """
@@ -46,6 +47,8 @@ class Notes:
     gone_ms: int = 0
     booted_ms: int = 0
     tracking_ms: int = 0
+    mac: str = ""
+    serial: str = ""
     stepped_ms: int = 0
 
 

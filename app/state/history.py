@@ -38,16 +38,22 @@ class History:
 
     def read(self, machine_id: str) -> list[HistoryEntry]:
         """The operations of a machine, newest first."""
-        return [HistoryEntry(**json.loads(t)) for t in self._redis.lrange(_key(machine_id), 0, KEPT - 1)]
+        return [read_entry(text) for text in self._redis.lrange(history_key(machine_id), 0, KEPT - 1)]
 
     def add(self, machine_id: str, entry: HistoryEntry) -> None:
         """Put an entry on top, and count it."""
         pipe = self._redis.pipeline(transaction=False)
-        pipe.lpush(_key(machine_id), json.dumps(asdict(entry)))
-        pipe.ltrim(_key(machine_id), 0, KEPT - 1)
+        pipe.lpush(history_key(machine_id), json.dumps(asdict(entry)))
+        pipe.ltrim(history_key(machine_id), 0, KEPT - 1)
         count_operation(pipe, entry.operation, entry.outcome, (entry.ended_ms - entry.started_ms) / 1000)
         pipe.execute()
 
 
-def _key(machine_id: str) -> str:
+def history_key(machine_id: str) -> str:
+    """The key of a machine's history."""
     return f"om:history:{machine_id}"
+
+
+def read_entry(text: bytes | str) -> HistoryEntry:
+    """The entry that stands in Redis as `text`."""
+    return HistoryEntry(**json.loads(text))

@@ -290,5 +290,7 @@ def _notes(
         gone_ms=gone_ms,
         booted_ms=int(fields.get(b"f:booted", 0)),
         tracking_ms=tracking_ms,
+        mac=fields.get(b"f:mac", b"").decode("utf-8", "replace"),
+        serial=fields.get(b"f:serial", b"").decode("utf-8", "replace"),
         stepped_ms=stepped_ms,
     )

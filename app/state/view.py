@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import redis
 
@@ -12,6 +13,8 @@ from app.machine.decide import decide, operation_id
 from app.machine.model import DecideOptions, Decision, Gate, Machine, Phase
 from app.state.attempts import Attempt, attempts_key, parse_attempts
 from app.state.deciding import decide_options, published_options
+from app.state.facts import Notes
+from app.state.history import HistoryEntry, history_key, read_entry
 from app.state.lease import Lease, lease_key, parse, queued_key
 from app.state.mirror import Mirror
 from app.state.secrets import Sealer
@@ -51,7 +54,10 @@ class LeaseInfo:
 
 @dataclass(frozen=True, slots=True)
 class MachineView:
-    """All that is shown of a machine. queued: the operation that waits for a worker."""
+    """All that is shown of a machine.
+
+    queued: the operation that waits for a worker. last: the last one that was tried. mac, serial: as its firmware says.
+    """
 
     machine: Machine
     decision: Decision
@@ -60,6 +66,9 @@ class MachineView:
     queued: str | None
     phase: str
     sentence: str
+    last: HistoryEntry | None = None
+    mac: str = ""
+    serial: str = ""
 
 
 class Views:
@@ -80,24 +89,27 @@ class Views:
         return sorted(views, key=lambda view: (view.phase != "parked", view.machine.id))
 
     def _views(self, machine_ids: Sequence[str]) -> list[MachineView]:
-        machines = self._mirror.load_many(machine_ids)
+        pictures = self._mirror.load_noted(machine_ids)
         options = published_options(self._redis, self._fallback)
         pipe = self._redis.pipeline(transaction=False)
         for machine_id in machine_ids:
             pipe.hgetall(attempts_key(machine_id))
             pipe.get(lease_key(machine_id))
             pipe.get(queued_key(machine_id))
+            pipe.lindex(history_key(machine_id), 0)
         rows = pipe.execute()
-        return [self._view(machine, options, *rows[3 * i : 3 * i + 3]) for i, machine in enumerate(machines)]
+        return [
+            self._view(machine, notes, options, rows[4 * i : 4 * i + 4]) for i, (machine, notes) in enumerate(pictures)
+        ]
 
     def _view(
         self,
         machine: Machine,
+        notes: Notes,
         options: DecideOptions,
-        fields: dict[bytes, bytes],
-        lease_text: bytes | None,
-        queued: bytes | None,
+        row: list[Any],
     ) -> MachineView:
+        fields, lease_text, queued, last = row
         decision = decide(machine, options)
         attempts = current_attempts(machine, decision, parse_attempts(fields))
         held = parse(machine.id, lease_text) if lease_text else None
@@ -110,6 +122,9 @@ class Views:
             queued=waiting,
             phase=phase_of(machine, decision, attempts, held),
             sentence=_sentence(decision, attempts, held, waiting),
+            last=read_entry(last) if last else None,
+            mac=notes.mac,
+            serial=notes.serial,
         )
 
 

@@ -14,6 +14,7 @@ from app.boot.join import machine_config
 from app.machine import script
 from app.machine.boot import BootAnswer, BootRequest, DiskBoot, DiskMethod, FactoryBoot, Refusal, boot_for
 from app.machine.model import BootMode
+from app.state.boots import Named
 from app.web.access import client_address
 from app.web.answers import text
 from app.web.machine_ids import is_machine_id, machine_id_of
@@ -66,13 +67,20 @@ def _boot(services: Services) -> Response:
     body, status = _told(services, answer)
     address = client_address(request)
     if request.method != "HEAD":
+        named = Named(mac=_shown(args.get("mac", "")), serial=_shown(args.get("serial", "")))
         if isinstance(answer, Refusal):
             services.boots.count(_mode(answer))
         else:
-            services.boots.note(asked.uuid, address, _mode(answer))
-        mac = args.get("mac", "")[:_LONGEST_SHOWN]
-        log.info("boot_answered", machine_id=asked.uuid, mode=_mode(answer), status=status, mac=mac, address=address)
+            services.boots.note(asked.uuid, address, _mode(answer), named)
+        log.info(
+            "boot_answered", machine_id=asked.uuid, mode=_mode(answer), status=status, mac=named.mac, address=address
+        )
     return text(body, status)
+
+
+def _shown(text: str) -> str:
+    """What firmware sent, as far as it is shown to people."""
+    return "".join(c for c in text[:_LONGEST_SHOWN] if c.isprintable())
 
 
 def _told(services: Services, answer: BootAnswer) -> tuple[str, int]:

@@ -27,6 +27,7 @@ from app.machine.model import (
     PowerState,
     WipeStatus,
 )
+from app.state.boots import Named
 from app.state.health import Health
 from app.state.history import HistoryEntry
 from app.state.view import MachineView
@@ -81,9 +82,11 @@ class FakeBoots:
     noted: list[tuple[str, str | None]] = field(default_factory=list)
     asked: list[tuple[str, str | None, bool]] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
+    named: list[Named] = field(default_factory=list)
     allowed: bool = True
 
-    def note(self, machine_id: str, address: str | None, decision: str) -> None:
+    def note(self, machine_id: str, address: str | None, decision: str, named: Named) -> None:
+        self.named.append(named)
         self.noted.append((machine_id, address))
         self.count(decision)
 
