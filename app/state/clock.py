@@ -29,22 +29,30 @@ end
 
 
 class ClockWatch:
-    """Tells whether Redis' clock was put forward or back since it was last looked at."""
+    """Tells of a step of Redis' clock that nobody has told of yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ahead_ms: tuple[float, float] | None = None
         self._answered_s = 0.0
 
-    def stepped(self, redis_ms: int, asked_s: float, answered_s: float) -> bool:
-        """Whether it was. The time that Redis told lies between question and answer, by our monotonic clock."""
+    def stepped(self, redis_ms: int, asked_s: float, answered_s: float, noted_ms: int) -> bool:
+        """Whether the clock was put forward or back since this was last asked, and nobody has noted it.
+
+        redis_ms: what Redis' clock showed, at some time between question and answer.
+        asked_s, answered_s: when that was, by our monotonic clock.
+        noted_ms: the step that was noted last, by Redis' clock; 0 = none.
+        """
         lowest_ms, highest_ms = redis_ms - answered_s * 1000, redis_ms - asked_s * 1000
         with self._lock:
-            before = self._ahead_ms
-            if before is not None and asked_s < self._answered_s:
+            before, last_s = self._ahead_ms, self._answered_s
+            if before is not None and asked_s < last_s:
                 return False  # of two questions at the same time nobody knows which was answered first
             self._ahead_ms, self._answered_s = (lowest_ms, highest_ms), answered_s
-        return before is not None and (lowest_ms > before[1] + STEP_MS or highest_ms < before[0] - STEP_MS)
+        if before is None or (before[0] - STEP_MS <= highest_ms and lowest_ms <= before[1] + STEP_MS):
+            return False
+        noted_ago_ms = redis_ms - noted_ms
+        return not -STEP_MS <= noted_ago_ms <= (answered_s - last_s) * 1000 + STEP_MS
 
 
 def note_step(client: redis.Redis, redis_ms: int) -> None:

@@ -104,9 +104,10 @@ class Mirror:
         answers = pipe.execute()
         (seconds, micros), (tracking, stepped), *rows = answers[others:]
         now_ms = int(seconds) * 1000 + int(micros) // 1000
-        if self._clock.stepped(now_ms, asked_s, time.monotonic()):
-            note_step(self._redis, stepped := now_ms)
-        since_ms = int(tracking or 0), int(stepped or 0)
+        stepped_ms = int(stepped or 0)
+        if self._clock.stepped(now_ms, asked_s, time.monotonic(), stepped_ms):
+            note_step(self._redis, stepped_ms := now_ms)
+        since_ms = int(tracking or 0), stepped_ms
         pictures = []
         for index, machine_id in enumerate(machine_ids):
             fields, tunnel, gone = rows[3 * index : 3 * index + 3]

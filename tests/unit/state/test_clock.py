@@ -22,10 +22,22 @@ MINUTE = 60_000
 @pytest.mark.parametrize("by_ms", [HOUR_MS, -HOUR_MS, 6_000, -6_000])
 def test_step_is_told_once(by_ms: int) -> None:
     watch = ClockWatch()
-    assert not watch.stepped(BEFORE, 10.0, 10.001)
-    assert not watch.stepped(BEFORE + 60_000, 70.0, 70.001)
-    assert watch.stepped(BEFORE + 61_000 + by_ms, 71.0, 71.001)
-    assert not watch.stepped(BEFORE + 62_000 + by_ms, 72.0, 72.001)
+    assert not watch.stepped(BEFORE, 10.0, 10.001, 0)
+    assert not watch.stepped(BEFORE + 60_000, 70.0, 70.001, 0)
+    assert watch.stepped(BEFORE + 61_000 + by_ms, 71.0, 71.001, 0)
+    assert not watch.stepped(BEFORE + 62_000 + by_ms, 72.0, 72.001, BEFORE + 61_000 + by_ms)
+
+
+@pytest.mark.parametrize("by_ms", [HOUR_MS, -HOUR_MS])
+@pytest.mark.parametrize(
+    ("noted_ago_ms", "told"),
+    [(10, False), (50_000, False), (90_000, True), (30 * HOUR_MS, True)],
+)
+def test_step_that_another_process_has_noted_since_is_not_told_again(by_ms: int, noted_ago_ms: int, told: bool) -> None:
+    watch = ClockWatch()
+    watch.stepped(BEFORE, 10.0, 10.0, 0)
+    now_ms = BEFORE + 60_000 + by_ms
+    assert watch.stepped(now_ms, 70.0, 70.0, now_ms - noted_ago_ms) is told
 
 
 @pytest.mark.parametrize(
@@ -39,8 +51,8 @@ def test_step_is_told_once(by_ms: int) -> None:
 )
 def test_slow_answer_or_small_drift_is_no_step(redis_ms: int, asked_s: float, answered_s: float) -> None:
     watch = ClockWatch()
-    watch.stepped(BEFORE, 10.0, 10.0)
-    assert not watch.stepped(redis_ms, asked_s, answered_s)
+    watch.stepped(BEFORE, 10.0, 10.0, 0)
+    assert not watch.stepped(redis_ms, asked_s, answered_s, 0)
 
 
 def test_every_picture_tells_of_a_step_that_any_process_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
