@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 import time
@@ -48,6 +49,8 @@ def run(settings: Settings) -> None:
     except StartError as error:
         sys.stderr.write(f"omni-metal: {error}\n")
         sys.exit(1)
+    # It warns of every question that no worker has answered, as at each start.
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)
     configure(settings)
     app.set_default()  # Flower looks results up in the application of whichever thread it is in
     asyncio.run(_serve(settings))

@@ -78,7 +78,10 @@ class Engine:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for line in Path("/proc/mounts").read_text().splitlines():
+            if line.split()[1].startswith(f"{self.folder}/"):  # it leaves its network namespace mounted
+                subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+        shutil.rmtree(self.folder)
 
     def run(self, *command, timeout_s=60, check=True, **kwargs):
         done = subprocess.run(
