@@ -54,6 +54,11 @@ def gateway_token(settings: Settings) -> str:
     return _derive(settings, b"omni-metal gateway").hex()
 
 
+def page_key(settings: Settings) -> bytes:
+    """What the sessions of the pages are signed with."""
+    return _derive(settings, b"omni-metal pages")
+
+
 def kept_secret(path: Path, size_bytes: int) -> str:
     """The random text in this file, which is made when it is missing. Two processes that do so at once get the same."""
     if not path.exists():

@@ -1,14 +1,16 @@
 """Who may ask for what: boots and probes are open to all, everything else needs the token or the machine itself.
 
-With `--api-token` a request shows it as `Authorization: Bearer TOKEN`. Without one only loopback is served, and
-then a browser on this very machine is held off too: a page from elsewhere must neither read answers (by a host name
-that it lets point here) nor send orders.
+With `--api-token` a request shows it as `Authorization: Bearer TOKEN`; a browser shows the session that it got for it
+at `/login`, which counts for the pages alone. Without one only loopback is served, and then a browser on this very
+machine is held off too: a page from elsewhere must neither read answers (by a host name that it lets point here) nor
+send orders.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,7 +23,10 @@ from app.front.peer import address_of
 log = structlog.get_logger()
 
 _OPEN_PATHS = frozenset({"/config", "/healthz", "/readyz"})
-_OPEN_PREFIXES = ("/ipxe/", "/tftp/", "/assets/")
+_OPEN_PREFIXES = ("/ipxe/", "/tftp/", "/assets/", "/static/")
+_PAGES = frozenset({"/", "/logout"})
+_PAGES_PREFIX = "/machines/"
+LOGIN = "/login"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A request that carries one of these came through a proxy, and whoever sent it is somewhere behind.
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
@@ -37,20 +42,38 @@ def is_open(path: str) -> bool:
     return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES)
 
 
-def check(request: Request, token: str) -> None:
-    """Let the request pass or raise Unauthorized or Forbidden."""
+class LoginNeeded(Exception):
+    """A page was asked for by whoever is not logged in."""
+
+
+def is_page(path: str) -> bool:
+    """Whether a path is one of the pages for people."""
+    return path in _PAGES or path == LOGIN or path.startswith(_PAGES_PREFIX)
+
+
+def check(request: Request, token: str, logged_in: Callable[[], bool]) -> None:
+    """Let the request pass or raise Unauthorized, Forbidden or LoginNeeded. logged_in: whether it shows a session."""
     if is_open(request.path):
         return
-    if token:
-        _check_token(request, token)
-    else:
+    if not token:
         _check_loopback(request)
+    elif request.path != LOGIN and not (is_page(request.path) and logged_in()):
+        _check_token(request, token)
+    if is_page(request.path) and request.method not in _SAFE_METHODS:
+        _check_origin(request)
+
+
+def same_token(shown: str, token: str) -> bool:
+    """Whether this is the token, found out in a time that does not tell how much of it is right."""
+    return hmac.compare_digest(shown.encode(), token.encode())
 
 
 def _check_token(request: Request, token: str) -> None:
     shown = request.authorization
-    if shown and shown.type == "bearer" and hmac.compare_digest((shown.token or "").encode(), token.encode()):
+    if shown and shown.type == "bearer" and same_token(shown.token or "", token):
         return
+    if shown is None and is_page(request.path) and request.method in _SAFE_METHODS:
+        raise LoginNeeded
     log.warning("api_token_refused", path=request.path, address=client_address(request), shown=shown is not None)
     raise Unauthorized("show the token: Authorization: Bearer TOKEN", www_authenticate=WWWAuthenticate("bearer"))
 
@@ -65,6 +88,12 @@ def _check_loopback(request: Request) -> None:
     if not _is_local_host(host):
         raise Forbidden("without --api-token only served under the name localhost or a loopback address")
     if request.method not in _SAFE_METHODS and not _from_here(request, host):
+        raise Forbidden("a page from elsewhere may not do this")
+
+
+def _check_origin(request: Request) -> None:
+    """A page from elsewhere must not send a form here, whatever the browser shows for its user."""
+    if not _from_here(request, request.headers.get("Host", "")):
         raise Forbidden("a page from elsewhere may not do this")
 
 
@@ -89,4 +118,4 @@ def _is_local_host(host: str) -> bool:
 def _from_here(request: Request, host: str) -> bool:
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none")
-    return site in ("none", "same-origin") and origin in (None, f"http://{host}")
+    return site in ("none", "same-origin") and origin in (None, f"http://{host}", f"https://{host}")

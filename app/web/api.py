@@ -17,6 +17,7 @@ from app.state.view import MachineView
 from app.web import schemas
 from app.web.access import client_address
 from app.web.machine_ids import is_machine_id
+from app.web.search import matches
 from app.web.services import Services
 from workers.enqueue import QueueUnavailable, order
 
@@ -35,7 +36,7 @@ def blueprint(services: Services) -> Blueprint:
     @routes.get("")
     def machines() -> Response:
         query = _query()
-        views = [view for view in services.views.all() if schemas.matches(view, query["phase"], query["q"])]
+        views = [view for view in services.views.all() if matches(view, query["phase"], query["q"])]
         _require_complete(services)
         return jsonify(machines=listed.dump(views), total=len(views))
 

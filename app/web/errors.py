@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import redis
 import structlog
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from app.boot.errors import BootError, ConfigNotReady, FactoryUnavailable
 from app.machine.errors import ScriptRefused
 from app.state.mirror import MirrorUnreadable
+from app.web.access import LOGIN, LoginNeeded, is_page
 from app.web.answers import text
+from app.web.pages.headers import HEADERS
 
 log = structlog.get_logger()
 
@@ -21,6 +26,7 @@ REDIS_RETRY_AFTER_S = 5
 def register(app: Flask) -> None:
     """Answer all errors of this app."""
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(LoginNeeded, _login_needed)
     app.register_error_handler(BootError, _boot_error)
     app.register_error_handler(ScriptRefused, _script_refused)
     app.register_error_handler(redis.RedisError, _redis_error)
@@ -33,6 +39,9 @@ def answer(words: str, status: int, *, retry_after_s: int | None = None) -> Resp
     if request.path.startswith("/api/"):
         response = jsonify(error=words)
         response.status_code = status
+    elif is_page(request.path):
+        response = Response(render_template("error.html", status=status, words=words), status)
+        response.headers.update(HEADERS)
     else:
         response = text(words + "\n", status)
     if retry_after_s is not None:
@@ -46,6 +55,11 @@ def _http_error(error: HTTPException) -> Response:
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
     return response
+
+
+def _login_needed(_: LoginNeeded) -> AnyResponse:
+    onward = request.full_path.rstrip("?")
+    return redirect(f"{LOGIN}?{urlencode({'next': onward})}", 303)
 
 
 def _boot_error(error: BootError) -> Response:

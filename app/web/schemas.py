@@ -14,7 +14,7 @@ from marshmallow import RAISE, Schema, fields
 from app.machine.explain import decision_json
 from app.machine.model import Decision, Machine
 from app.machine.verbs import offers
-from app.state.view import MachineView
+from app.web.search import labels
 
 
 def _time(ms: int) -> str | None:
@@ -31,12 +31,6 @@ def _acceptance(machine: Machine) -> str | None:
 
 def _talos_version(machine: Machine) -> str:
     return machine.infra_machine.cluster_talos_version if machine.infra_machine else ""
-
-
-def _labels(machine: Machine) -> dict[str, str]:
-    status = machine.infra_machine_status.meta.labels if machine.infra_machine_status else {}
-    wanted = machine.infra_machine.meta.labels if machine.infra_machine else {}
-    return {**status, **wanted}
 
 
 def _bmc(machine: Machine) -> dict[str, Any] | None:
@@ -117,7 +111,7 @@ class OfferSchema(Schema):
 class MachineDetailSchema(MachineSchema):
     """One machine."""
 
-    labels = fields.Function(lambda view: _labels(view.machine))
+    labels = fields.Function(lambda view: labels(view.machine))
     bmc = fields.Function(lambda view: _bmc(view.machine))
     decision = fields.Function(lambda view: decision_json(view.machine.id, view.decision))
     attempts = fields.List(fields.Nested(AttemptSchema))
@@ -142,13 +136,3 @@ class ListQuerySchema(Schema):
 
     phase = fields.String(load_default="")
     q = fields.String(load_default="")
-
-
-def matches(view: MachineView, phase: str, text: str) -> bool:
-    """Whether a machine passes the filters; an empty one lets all pass."""
-    if phase and view.phase != phase:
-        return False
-    wanted = text.lower()
-    return wanted in view.machine.id or any(
-        wanted in f"{key}={value}".lower() for key, value in _labels(view.machine).items()
-    )

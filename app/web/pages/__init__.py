@@ -1,0 +1,1 @@
+"""The pages for people: the fleet, one machine with what may be ordered of it, and the login."""

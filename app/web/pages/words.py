@@ -1,0 +1,140 @@
+"""What the pages say of a machine: pure functions of its view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from app.machine.model import Decision, Machine, PreferredPowerState
+from app.machine.verbs import first_due
+from app.state.attempts import Attempt
+from app.state.history import HistoryEntry
+from app.state.view import MachineView
+from app.web.search import bmc, cluster
+
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A machine in the fleet's table, all of it as text but `last_failed`."""
+
+    id: str
+    short: str
+    named: str
+    phase: str
+    power_wanted: str
+    power: str
+    agent: str
+    bmc: str
+    cluster: str
+    last: str
+    last_failed: bool
+    next: str
+    cause: str
+
+
+def row(view: MachineView) -> Row:
+    """The machine in one line."""
+    machine = view.machine
+    failed = failed_attempt(view)
+    return Row(
+        id=machine.id,
+        short=machine.id[:8],
+        named=" · ".join(filter(None, (view.serial, view.mac))),
+        phase=view.phase,
+        power_wanted=power_wanted(machine, view.decision),
+        power=yes_no(machine.facts.powered_on, "on", "off"),
+        agent=yes_no(machine.facts.agent_accessible, "there", "not there"),
+        bmc=bmc(machine),
+        cluster=cluster(machine),
+        last=last(view.last, machine.now),
+        last_failed=view.last is not None and view.last.outcome == "failed",
+        next=what_next(view),
+        cause=failed.words if failed else "",
+    )
+
+
+def failed_attempt(view: MachineView) -> Attempt | None:
+    """The failed attempt that matters most: a parked one, else any."""
+    return next((a for a in view.attempts if a.parked), next(iter(view.attempts), None))
+
+
+def power_wanted(machine: Machine, decision: Decision) -> str:
+    """The power state that Omni wants, in a word."""
+    wish = machine.infra_machine
+    if wish is None or decision.gate is not None:
+        return "as it is"
+    if decision.power_off_active:
+        return "off, as requested"
+    if decision.requires_power_on or wish.preferred_power_state is PreferredPowerState.ON:
+        return "on"
+    return "off"
+
+
+def what_next(view: MachineView) -> str:
+    """What happens next, and when."""
+    if view.lease is not None:
+        return f"{view.lease.operation} has run for {ago(view.machine.now, view.lease.since)}"
+    if view.queued is not None:
+        return f"{view.queued} waits for a worker"
+    failed = failed_attempt(view)
+    if failed is not None:
+        return _next_try(failed, view.machine.now)
+    operation = first_due(view.decision)
+    if operation is not None:
+        return f"{operation.name.value}, now"
+    if view.decision.wait_s is not None:
+        return f"looked at again in {span(view.decision.wait_s)} (cooldown)"
+    return "nothing is due"
+
+
+def last(entry: HistoryEntry | None, now: datetime) -> str:
+    """The last operation, how it ended and how long ago."""
+    if entry is None:
+        return ""
+    return f"{entry.operation} {entry.outcome} {span(now.timestamp() - entry.ended_ms / 1000)} ago"
+
+
+def yes_no(value: bool | None, yes: str, no: str) -> str:  # noqa: FBT001 - a fact, not a switch
+    """A fact that may not be known."""
+    return UNKNOWN if value is None else yes if value else no
+
+
+def took(entry: HistoryEntry) -> str:
+    """How long an attempt took."""
+    seconds = (entry.ended_ms - entry.started_ms) / 1000
+    return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
+
+
+def ago(now: datetime, then: datetime) -> str:
+    """How long ago something was."""
+    return span((now - then).total_seconds())
+
+
+def clock(ms: int) -> str:
+    """A moment in Redis' ms, as people read it."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float) -> str:
+    """A time as people say it."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def _next_try(failed: Attempt, now: datetime) -> str:
+    left_s = failed.next_ms / 1000 - now.timestamp()
+    if failed.next_ms == 0:
+        return f"{failed.operation} waits for a person"
+    if left_s <= 0:
+        return f"{failed.operation} is tried again now"
+    state = "is parked; tried again" if failed.parked else "is tried again"
+    return f"{failed.operation} {state} in {span(left_s)}"
