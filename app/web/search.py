@@ -22,7 +22,7 @@ def bmc(machine: Machine) -> str:
         return "not set up"
     if found.api_address is not None:
         return f"api {found.api_address}"
-    return f"ipmi {found.ipmi.address}:{found.ipmi.port}" if found.ipmi else UNKNOWN
+    return f"ipmi {found.ipmi.address}:{found.ipmi.port}" if found.ipmi else "unknown"
 
 
 def labels(machine: Machine) -> dict[str, str]:
