@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check bench protos docs clean
+.PHONY: help setup lab test check bench faults protos docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ lab: $(STAMP) ## a rack of virtual machines that live their whole life; ARGS='--
 
 test: $(STAMP) ## unit, property and integration tests; ARGS='-k wipe'
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(STAMP) ## do all faults to a whole site; prints what came of each, and writes docs/faults.md
+	@$(BIN)/python -m pytest -p tests.fault_table --fault-table docs/faults.md -m fault tests/integration
 
 check: $(STAMP) ## style, types and the directions of imports
 	@$(BIN)/ruff check .

@@ -49,14 +49,20 @@ class WholeSite:
         ]
         self.log = self.folder / "log"
         self.process = self.start("run", options)
-        run_dir = load(options, self.environ).run_dir
         self.options = options
-        self.settings = load([*options, f"--redis-url=unix://{run_dir / 'redis.sock'}"], self.environ)
+        self.settings = load(options, self.environ)
+        if "redis-url" not in self.settings.given:
+            bundled = f"--redis-url=unix://{self.settings.run_dir / 'redis.sock'}"
+            self.settings = load([*options, bundled], self.environ)
         self.redis = redis.Redis.from_url(self.settings.redis_url)
         self.mirror = Mirror(self.redis, sealer(self.settings))
         TASKS[OperationName.WIPE].app._backend_cache = None  # of an earlier test
         use_queue(self.settings)
-        wait_until(self.complete, UP_S)
+        try:
+            wait_until(self.complete, UP_S)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def start(self, command, options):
