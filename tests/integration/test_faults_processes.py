@@ -1,13 +1,19 @@
 """Each process killed, with machines amid their wipes and with machines at rest; and tasks that come twice."""
 
 import json
+import os
+import signal
 import sys
 import time
 import urllib.request
 
 import pytest
 
-from app.machine.model import OperationName
+from app.machine.model import OperationName, PreferredPowerState
+from app.omni.kinds import Kind
+from app.state.agents import agent_key
+from app.state.lease import lease_key
+from lab.bmc import Button
 from tests.integration.children import wait_until
 from tests.integration.fault_site import FaultSite
 from workers.enqueue import TASKS
@@ -21,6 +27,8 @@ pytestmark = [
 
 # Whatever a process that comes back might do to machines at rest, it does within its first looks at them.
 QUIET_S = 5
+# Longer than the entries of its agents live in the registry.
+FROZEN_S = 25
 ALL = ("web", "gateway", "watcher", "worker bmc", "worker wipe", "worker poll", "beat")
 
 
@@ -78,24 +86,97 @@ def test_processes_killed_during_wipes_and_at_rest_machines_are_wiped_once_and_l
     )
 
 
+def deliver_twice(site, place, name):
+    """Deliver the task that works on a machine once more, and another one of its kind."""
+    machine_id = site.machines[place].id
+    running = json.loads(site.redis.get(lease_key(machine_id)))
+    assert running["op"] == name
+    task, words = TASKS[name], {"machine_id": machine_id, "operation_id": "x"}
+    return [task.apply_async(kwargs=words, task_id=running["task"]).id, task.apply_async(kwargs=words).id]
+
+
 def test_each_task_delivered_twice_does_its_work_once(tmp_path, survived):
-    with FaultSite(tmp_path, machines=2, wipe_s=2, boot_s=0.2) as site:
+    with FaultSite(tmp_path, machines=6, wipe_s=4, boot_s=0.2) as site:
+        configured, wiped, on, off, rebooted, removed = range(6)
         site.join_all()
-        site.accept(0, 1)
-        site.until_wiping()
-        for machine in site.machines:
-            running = site.redis.get(f"om:lease:{machine.id}")
-            task_id, wipe = json.loads(running)["task"], TASKS[OperationName.WIPE]
-            wipe.apply_async(kwargs={"machine_id": machine.id, "operation_id": "x"}, task_id=task_id)
-            wipe.apply_async(kwargs={"machine_id": machine.id})
-        site.until_ready_and_off()
-        for machine in site.machines:
+        site.accept(on, off, rebooted, removed)
+        site.until_ready_and_off(on, off, rebooted, removed)
+        site.prefer(PreferredPowerState.ON, off)
+        site.allocate(rebooted, removed)
+        site.until_in_talos(rebooted, removed)
+        site.until(lambda _: site.machines[off].tunnel_open, 30, "its agent is back")
+        names = [m.id for m in site.machines]
+        before = [site.asked(p) for p in range(6)]
+        holds = [
+            site.omni(lambda omni: omni.hold("Create", Kind.BMC_CONFIGURATION, names[configured])),
+            site.omni(lambda omni: omni.hold("Teardown", Kind.WIPE_STATUS, names[removed])),
+            site.do(lambda: site.machines[on].bmc.hold(Button.POWER_ON)),
+            site.do(lambda: site.machines[off].bmc.hold(Button.POWER_OFF)),
+            site.do(lambda: site.machines[rebooted].bmc.hold(Button.REBOOT)),
+        ]
+        site.accept(wiped)
+        site.until_wiping(wiped)
+        site.omni(lambda omni: (omni.allow_joins(allowed=False), omni.remove(names[removed])))
+        site.accept(configured)
+        site.allocate(on)
+        site.prefer(PreferredPowerState.OFF, off)
+        site.omni(lambda omni: omni.request_reboot(names[rebooted]))
+        site.until(lambda _: all(h.waiting for h in holds), 60, "all are at work")
+        sent = [
+            copy
+            for place, name in {
+                configured: OperationName.CONFIGURE_BMC,
+                wiped: OperationName.WIPE,
+                on: OperationName.POWER_ON,
+                off: OperationName.POWER_OFF,
+                rebooted: OperationName.REBOOT,
+                removed: OperationName.TEARDOWN,
+            }.items()
+            for copy in deliver_twice(site, place, name)
+        ]
+        wait_until(lambda: all(b"skipped: " in (site.result(task_id) or b"") for task_id in sent[1::2]), 20)
+        site.do(lambda: [h.release() for h in holds])
+        site.until_ready_and_off(configured, wiped)
+        site.until_in_talos(on, rebooted)
+        site.until(lambda rack: not rack.observe(site.machines[removed]).known, 60, "removed")
+        wait_until(lambda: all(b"SUCCESS" in (site.result(task_id) or b"") for task_id in sent), 20)
+
+        done = [site.asked(p) - b for p, b in enumerate(before)]
+        once = [{"poweroff": 1}, {"poweroff": 1}, {"poweron": 1}, {"poweroff": 1}, {"reboot": 1}, {"reboot": 1}]
+        assert done == once
+        assert site.wipes() == [(1, 1, 0)] * 6
+        assert site.do(lambda: site.machines[configured].counts["agent set power management"]) == 1
+        for machine in site.machines[:removed]:
             for task in TASKS.values():
                 task.apply_async(kwargs={"machine_id": machine.id, "operation_id": "x"})
-        asked = [TASKS[OperationName.POWER_OFF].apply_async(kwargs={"machine_id": m.id}).id for m in site.machines]
-        wait_until(lambda: all(b"skipped: " in (site.result(task_id) or b"") for task_id in asked), 20)
-        assert site.wipes() == [(1, 1, 0)] * 2
-        assert site.asked() == {"poweroff": 2}
+        last = [TASKS[OperationName.POWER_OFF].apply_async(kwargs={"machine_id": m.id}).id for m in site.machines]
+        wait_until(lambda: all(b"skipped: " in (site.result(task_id) or b"") for task_id in last), 20)
+        assert [site.asked(p) - b for p, b in enumerate(before)] == once
+        assert site.wipes() == [(1, 1, 0)] * 6
         assert site.complaints() == []
-    survived("each task twice, with its own id and with a new one", "wipes under way", "begun 1, done 1; power-offs 1")
-    survived("each task twice", "machines that are ready and off", "skipped: wipes 0, power commands 0")
+    survived(
+        "each task twice: with its own id, and with a new one",
+        "set-up, wipe, power-on, power-off, reboot, teardown under way",
+        "each done once, the others skipped",
+    )
+    survived("each task once more", "machines where nothing is due", "skipped: wipes 0, power commands 0")
+
+
+def test_gateway_frozen_amid_a_wipe_the_wipe_goes_on_and_is_recorded_once(tmp_path, survived):
+    with FaultSite(tmp_path, machines=1, wipe_s=8, boot_s=0.2) as site:
+        site.join_all()
+        site.accept(0)
+        site.until_wiping()
+        frozen = site.kill("gateway", signal.SIGSTOP)
+        time.sleep(FROZEN_S)
+        assert site.wipes() == [(1, 1, 0)]
+        assert site.recorded() == [0]
+        assert not site.redis.exists(agent_key(site.machines[0].id))
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        site.until_ready_and_off()
+        assert site.wipes() == [(1, 1, 0)]
+        assert site.recorded() == [1]
+        assert site.asked() == {"poweroff": 1}
+        assert site.complaints() == []
+    survived("gateway frozen for 25 s", "a wipe that ends meanwhile", "begun 1, done 1, recorded 1; power-offs 1")
