@@ -169,5 +169,6 @@ def _sentence(decision: Decision, attempts: Sequence[Attempt], lease: Lease | No
     failed = next((a for a in attempts if a.parked), next(iter(attempts), None))
     if failed is not None:
         state = "is parked" if failed.parked else "is tried again"
-        return f"{failed.operation} {state} after {failed.count} failed attempts: {failed.words}"
+        attempts = "attempt" if failed.count == 1 else "attempts"
+        return f"{failed.operation} {state} after {failed.count} failed {attempts}: {failed.words}"
     return decision.reasons[-1] if decision.reasons else ""

@@ -163,6 +163,11 @@ class Site:
     order_answer: OrderResult | Exception = field(default_factory=lambda: OrderResult(("wipe",), ""))
     health: Health | Exception = field(default_factory=lambda: Health(True, True, True, 1, ""))
 
+    @property
+    def peer(self) -> str:
+        """How a client on this machine shows."""
+        return name_for("127.0.0.1").decode()
+
     def get(self, path: str, address: str | None = "127.0.0.1", **headers: str) -> TestResponse:
         return self.ask("GET", path, address, **headers)
 

@@ -1,0 +1,95 @@
+"""What the pages say of a machine."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from app.machine.decide import decide
+from app.machine.model import DecideOptions, Facts, PreferredPowerState, WipeStatus
+from app.state.attempts import Attempt
+from app.state.history import HistoryEntry
+from app.state.view import LeaseInfo, MachineView
+from app.web.pages import words
+from app.web.search import matches
+from tests.unit.web.stand_ins import MACHINE_ID, NOW, picture
+
+NOW_MS = int(NOW.timestamp() * 1000)
+
+
+def view(machine=None, **extras):
+    machine = machine or picture()
+    plain = {"attempts": (), "lease": None, "queued": None, "phase": "ready", "sentence": ""}
+    return MachineView(machine=machine, decision=decide(machine, DecideOptions()), **{**plain, **extras})
+
+
+def attempt(*, parked=False, next_s=0.0):
+    next_ms = NOW_MS + int(next_s * 1000) if next_s else 0
+    return Attempt("wipe", "id", 2, next_ms, parked, "AgentRefused", "input/output error", NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (view(lease=LeaseInfo("wipe", NOW - timedelta(minutes=3), "t")), "wipe has run for 3 min"),
+        (view(queued="reboot"), "reboot waits for a worker"),
+        (view(attempts=(attempt(next_s=40),)), "wipe is tried again in 40 s"),
+        (view(attempts=(attempt(next_s=-1),)), "wipe is tried again now"),
+        (view(attempts=(attempt(parked=True, next_s=1800),)), "wipe is parked; tried again in 30 min"),
+        (view(attempts=(attempt(parked=True),)), "wipe waits for a person"),
+        (view(replace(picture(), wipe_status=None)), "wipe, now"),
+        (view(picture(preferred_power_state=PreferredPowerState.ON)), "nothing is due"),
+    ],
+)
+def test_next_step_is_told_with_its_time(seen, said):
+    assert words.what_next(seen) == said
+
+
+@pytest.mark.parametrize(
+    ("machine", "wanted"),
+    [
+        (picture(), "off"),
+        (picture(preferred_power_state=PreferredPowerState.ON), "on"),
+        (picture(cluster_talos_version="1.13.7"), "on"),
+        (replace(picture(), wipe_status=WipeStatus()), "on"),
+        (picture(cordoned=True), "as it is"),
+        (replace(picture(), infra_machine=None), "as it is"),
+    ],
+)
+def test_wanted_power_is_what_omni_wants(machine, wanted):
+    assert words.power_wanted(machine, decide(machine, DecideOptions())) == wanted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (-5, "0 s"), (59.9, "59 s"), (61, "1 min"), (3_700, "1 h 1 min"), (90_000, "1 d 1 h")],
+)
+def test_times_are_said_as_people_say_them(seconds, said):
+    assert words.span(seconds) == said
+
+
+def test_row_says_what_is_not_known():
+    row = words.row(view(replace(picture(), facts=Facts(), bmc_configuration=None)))
+    assert (row.power, row.agent, row.bmc, row.last) == ("unknown", "unknown", "not set up", "")
+
+
+def test_last_operation_is_told_with_its_age():
+    entry = HistoryEntry("wipe", "", "t", NOW_MS - 70_000, NOW_MS - 65_000, "failed", "words", 1)
+    row = words.row(view(last=entry))
+    assert row.last == "wipe failed 1 min ago" and row.last_failed
+    assert words.took(entry) == "5.0 s"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [MACHINE_ID[:6].upper(), "02-00-00", "02:00:00", "sn77", "10.0.0.9", "rack=r7", "prod", " 1.13.7 "],
+)
+def test_machine_is_found_by_what_people_know_of_it(text):
+    machine = picture(cluster_talos_version="1.13.7")
+    labels = {"omni.sidero.dev/cluster": "prod", "rack": "r7"}
+    wish = replace(machine.infra_machine, meta=replace(machine.infra_machine.meta, labels=labels))
+    seen = view(replace(machine, infra_machine=wish), mac="02-00-00-00-00-01", serial="SN77")
+    assert matches(seen, "", text)
+    assert matches(seen, "ready", text)
+    assert not matches(seen, "parked", text)
+    assert not matches(seen, "", text + "zz")
