@@ -169,6 +169,6 @@ def _sentence(decision: Decision, attempts: Sequence[Attempt], lease: Lease | No
     failed = next((a for a in attempts if a.parked), next(iter(attempts), None))
     if failed is not None:
         state = "is parked" if failed.parked else "is tried again"
-        attempts = "attempt" if failed.count == 1 else "attempts"
-        return f"{failed.operation} {state} after {failed.count} failed {attempts}: {failed.words}"
+        counted = "1 failed attempt" if failed.count == 1 else f"{failed.count} failed attempts"
+        return f"{failed.operation} {state} after {counted}: {failed.words}"
     return decision.reasons[-1] if decision.reasons else ""
