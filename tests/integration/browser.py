@@ -18,9 +18,8 @@ NO_SCRIPTS = {"profile.managed_default_content_settings.javascript": 2}
 
 def missing():
     """What is missing for a browser and how to get it; empty where all is there."""
-    return (
-        "" if shutil.which(CHROMIUM) and shutil.which(DRIVER) else "chromium: apt-get install chromium chromium-driver"
-    )
+    found = shutil.which(CHROMIUM) and shutil.which(DRIVER)
+    return "" if found else "no chromium: apt-get install chromium chromium-driver"
 
 
 class Browser:

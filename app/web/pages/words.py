@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from app.machine.model import Decision, Machine, PreferredPowerState
+from app.machine.model import Decision, Gate, Machine, OperationName, PreferredPowerState
 from app.machine.verbs import first_due
 from app.state.attempts import Attempt
 from app.state.history import HistoryEntry
@@ -14,6 +14,14 @@ from app.state.view import MachineView
 from app.web.search import bmc, cluster
 
 UNKNOWN: Final = "unknown"
+_GATES: Final = {
+    Gate.REJECTED: "nothing: it is rejected",
+    Gate.NOT_ACCEPTED: "waits to be accepted in Omni",
+    Gate.CORDONED: "nothing: it is cordoned",
+    Gate.RECORD_LOST: "waits for a person's word on its record",
+}
+# Where nothing has failed, these still need to be told why nothing is done.
+_STUCK: Final = ("record-lost", "wipe-due", "bmc-setup", "removing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,6 @@ class Row:
 def row(view: MachineView) -> Row:
     """The machine in one line."""
     machine = view.machine
-    failed = failed_attempt(view)
     return Row(
         id=machine.id,
         short=machine.id[:8],
@@ -52,7 +59,7 @@ def row(view: MachineView) -> Row:
         last=last(view.last, machine.now),
         last_failed=view.last is not None and view.last.outcome == "failed",
         next=what_next(view),
-        cause=failed.words if failed else "",
+        cause=cause(view),
     )
 
 
@@ -73,21 +80,32 @@ def power_wanted(machine: Machine, decision: Decision) -> str:
     return "off"
 
 
-def what_next(view: MachineView) -> str:
-    """What happens next, and when."""
-    if view.lease is not None:
-        return f"{view.lease.operation} has run for {ago(view.machine.now, view.lease.since)}"
-    if view.queued is not None:
-        return f"{view.queued} waits for a worker"
+def cause(view: MachineView) -> str:
+    """Why it failed, or else what a machine waits for that should not stay as it is."""
     failed = failed_attempt(view)
     if failed is not None:
-        return _next_try(failed, view.machine.now)
-    operation = first_due(view.decision)
+        return failed.words
+    waits = view.lease is None and view.queued is None and first_due(view.decision) is None
+    return view.sentence if waits and view.phase in _STUCK else ""
+
+
+def what_next(view: MachineView) -> str:
+    """What happens next, and when."""
+    decision, now = view.decision, view.machine.now
+    if view.lease is not None:
+        return f"{view.lease.operation} has run for {ago(now, view.lease.since)}"
+    if view.queued is not None:
+        return f"{view.queued} waits for a worker"
+    if decision.gate is not None:
+        return _GATES[decision.gate]
+    operation = first_due(decision)
     if operation is not None:
-        return f"{operation.name.value}, now"
-    if view.decision.wait_s is not None:
-        return f"looked at again in {span(view.decision.wait_s)} (cooldown)"
-    return "nothing is due"
+        failed = next((a for a in view.attempts if a.operation == operation.name.value), None)
+        return _next_try(failed, now) if failed else f"{operation.name.value}, now"
+    if decision.wait_s is not None:
+        return f"{_held_up(view)} in {span(decision.wait_s)} (cooldown)"
+    parked = next((a.operation for a in view.attempts if a.parked), "")
+    return f"{parked} is parked, and not due now" if parked else "nothing is due"
 
 
 def last(entry: HistoryEntry | None, now: datetime) -> str:
@@ -128,6 +146,12 @@ def span(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def _held_up(view: MachineView) -> str:
+    """The operation that the cooldown holds up: whatever needs no power goes off, all else is rebooted."""
+    unwanted = power_wanted(view.machine, view.decision) == "off"
+    return (OperationName.POWER_OFF if unwanted else OperationName.REBOOT).value
 
 
 def _next_try(failed: Attempt, now: datetime) -> str:

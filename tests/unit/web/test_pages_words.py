@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.machine.decide import decide
-from app.machine.model import DecideOptions, Facts, PreferredPowerState, WipeStatus
+from app.machine.model import Acceptance, DecideOptions, Facts, PowerOperation, PreferredPowerState, WipeStatus
 from app.state.attempts import Attempt
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo, MachineView
@@ -28,16 +28,32 @@ def attempt(*, parked=False, next_s=0.0):
     return Attempt("wipe", "id", 2, next_ms, parked, "AgentRefused", "input/output error", NOW_MS)
 
 
+def just_on(machine):
+    return replace(machine, power_operation=PowerOperation(last_power_on_timestamp=NOW - timedelta(seconds=30)))
+
+
+UNWIPED = replace(picture(), wipe_status=None)
+WITHOUT_AGENT = replace(UNWIPED, facts=Facts(powered_on=True, agent_accessible=False))
+OFF = replace(picture(), facts=Facts(powered_on=False, agent_accessible=False))
+
+
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
         (view(lease=LeaseInfo("wipe", NOW - timedelta(minutes=3), "t")), "wipe has run for 3 min"),
         (view(queued="reboot"), "reboot waits for a worker"),
-        (view(attempts=(attempt(next_s=40),)), "wipe is tried again in 40 s"),
-        (view(attempts=(attempt(next_s=-1),)), "wipe is tried again now"),
-        (view(attempts=(attempt(parked=True, next_s=1800),)), "wipe is parked; tried again in 30 min"),
-        (view(attempts=(attempt(parked=True),)), "wipe waits for a person"),
-        (view(replace(picture(), wipe_status=None)), "wipe, now"),
+        (view(UNWIPED, attempts=(attempt(next_s=40),)), "wipe is tried again in 40 s"),
+        (view(UNWIPED, attempts=(attempt(next_s=-1),)), "wipe is tried again now"),
+        (view(UNWIPED, attempts=(attempt(parked=True, next_s=1800),)), "wipe is parked; tried again in 30 min"),
+        (view(UNWIPED, attempts=(attempt(parked=True),)), "wipe waits for a person"),
+        (view(UNWIPED), "wipe, now"),
+        (view(WITHOUT_AGENT, attempts=(attempt(next_s=-1),)), "reboot, now"),
+        (view(OFF, attempts=(attempt(parked=True),)), "wipe is parked, and not due now"),
+        (view(OFF, attempts=(attempt(next_s=40),)), "nothing is due"),
+        (view(just_on(picture())), "power_off in 14 min (cooldown)"),
+        (view(just_on(WITHOUT_AGENT)), "reboot in 14 min (cooldown)"),
+        (view(picture(acceptance_status=Acceptance.PENDING)), "waits to be accepted in Omni"),
+        (view(picture(cordoned=True), attempts=(attempt(next_s=40),)), "nothing: it is cordoned"),
         (view(picture(preferred_power_state=PreferredPowerState.ON)), "nothing is due"),
     ],
 )
@@ -71,6 +87,19 @@ def test_times_are_said_as_people_say_them(seconds, said):
 def test_row_says_what_is_not_known():
     row = words.row(view(replace(picture(), facts=Facts(), bmc_configuration=None)))
     assert (row.power, row.agent, row.bmc, row.last) == ("unknown", "unknown", "not set up", "")
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (view(UNWIPED, attempts=(attempt(parked=True),)), "input/output error"),
+        (view(just_on(WITHOUT_AGENT), phase="wipe-due", sentence="no agent"), "no agent"),
+        (view(UNWIPED, phase="wipe-due", sentence="about to be wiped"), ""),
+        (view(OFF, sentence="may stay off"), ""),
+    ],
+)
+def test_cause_is_told_where_something_failed_or_is_stuck(seen, told):
+    assert words.row(seen).cause == told
 
 
 def test_last_operation_is_told_with_its_age():
