@@ -78,7 +78,12 @@ def why_not_due(machine: Machine, decision: Decision, name: OperationName) -> st
 
 def first_due(decision: Decision) -> Operation | None:
     """What a retry starts."""
-    return next((o for o in decision.operations if o.name not in _BY_THEMSELVES), None)
+    return next(iter(tasks_due(decision)), None)
+
+
+def tasks_due(decision: Decision) -> tuple[Operation, ...]:
+    """What is due and done by a task, in its order."""
+    return tuple(o for o in decision.operations if o.name not in _BY_THEMSELVES)
 
 
 def _pxe_arm(machine: Machine, decision: Decision) -> Operation | None:

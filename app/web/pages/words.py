@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from app.machine.model import Decision, Gate, Machine, OperationName, PreferredPowerState
-from app.machine.verbs import first_due
+from app.machine.verbs import tasks_due
 from app.state.attempts import Attempt
 from app.state.history import HistoryEntry
 from app.state.view import MachineView
@@ -85,7 +86,7 @@ def cause(view: MachineView) -> str:
     failed = failed_attempt(view)
     if failed is not None:
         return failed.words
-    waits = view.lease is None and view.queued is None and first_due(view.decision) is None
+    waits = view.lease is None and view.queued is None and not tasks_due(view.decision)
     return view.sentence if waits and view.phase in _STUCK else ""
 
 
@@ -98,10 +99,11 @@ def what_next(view: MachineView) -> str:
         return f"{view.queued} waits for a worker"
     if decision.gate is not None:
         return _GATES[decision.gate]
-    operation = first_due(decision)
-    if operation is not None:
-        failed = next((a for a in view.attempts if a.operation == operation.name.value), None)
-        return _next_try(failed, now) if failed else f"{operation.name.value}, now"
+    if operations := tasks_due(decision):
+        failed = {attempt.operation: attempt for attempt in view.attempts}
+        # One that failed and waits for its time is passed over by the others.
+        name = min((o.name.value for o in operations), key=lambda name: _left_s(failed.get(name), now))
+        return _next_try(failed[name], now) if name in failed else f"{name}, now"
     if decision.wait_s is not None:
         return f"{_held_up(view)} in {span(decision.wait_s)} (cooldown)"
     parked = next((a.operation for a in view.attempts if a.parked), "")
@@ -154,8 +156,15 @@ def _held_up(view: MachineView) -> str:
     return (OperationName.POWER_OFF if unwanted else OperationName.REBOOT).value
 
 
+def _left_s(failed: Attempt | None, now: datetime) -> float:
+    """How long until the clock lets it be tried; 0 where it never failed."""
+    if failed is None:
+        return 0.0
+    return max(0.0, failed.next_ms / 1000 - now.timestamp()) if failed.next_ms else math.inf
+
+
 def _next_try(failed: Attempt, now: datetime) -> str:
-    left_s = failed.next_ms / 1000 - now.timestamp()
+    left_s = _left_s(failed, now)
     if failed.next_ms == 0:
         return f"{failed.operation} waits for a person"
     if left_s <= 0:

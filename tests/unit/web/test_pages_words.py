@@ -33,6 +33,7 @@ def just_on(machine):
 
 
 UNWIPED = replace(picture(), wipe_status=None)
+ASKED = replace(picture(requested_reboot_id="r1"), wipe_status=None)
 WITHOUT_AGENT = replace(UNWIPED, facts=Facts(powered_on=True, agent_accessible=False))
 OFF = replace(picture(), facts=Facts(powered_on=False, agent_accessible=False))
 
@@ -47,6 +48,8 @@ OFF = replace(picture(), facts=Facts(powered_on=False, agent_accessible=False))
         (view(UNWIPED, attempts=(attempt(parked=True, next_s=1800),)), "wipe is parked; tried again in 30 min"),
         (view(UNWIPED, attempts=(attempt(parked=True),)), "wipe waits for a person"),
         (view(UNWIPED), "wipe, now"),
+        (view(ASKED, attempts=(attempt(next_s=40),)), "reboot, now"),
+        (view(ASKED, attempts=(attempt(parked=True),)), "reboot, now"),
         (view(WITHOUT_AGENT, attempts=(attempt(next_s=-1),)), "reboot, now"),
         (view(OFF, attempts=(attempt(parked=True),)), "wipe is parked, and not due now"),
         (view(OFF, attempts=(attempt(next_s=40),)), "nothing is due"),
