@@ -24,9 +24,7 @@ log = structlog.get_logger()
 
 _OPEN_PATHS = frozenset({"/config", "/healthz", "/readyz"})
 _OPEN_PREFIXES = ("/ipxe/", "/tftp/", "/assets/", "/static/")
-_PAGES = frozenset({"/", "/logout"})
-_PAGES_PREFIX = "/machines/"
-LOGIN = "/login"
+_FLEET, _MACHINES, LOGIN, LOGOUT = "/", "/machines/", "/login", "/logout"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A request that carries one of these came through a proxy, and whoever sent it is somewhere behind.
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
@@ -43,12 +41,17 @@ def is_open(path: str) -> bool:
 
 
 class LoginNeeded(Exception):
-    """A page was asked for by whoever is not logged in."""
+    """A page was asked for, or a form was sent, by whoever is not logged in or not any more."""
 
 
 def is_page(path: str) -> bool:
     """Whether a path is one of the pages for people."""
-    return path in _PAGES or path == LOGIN or path.startswith(_PAGES_PREFIX)
+    return path in (LOGIN, LOGOUT) or is_view(path)
+
+
+def is_view(path: str) -> bool:
+    """Whether a path shows machines, so that a login may lead to it."""
+    return path == _FLEET or path.startswith(_MACHINES)
 
 
 def check(request: Request, token: str, logged_in: Callable[[], bool]) -> None:
@@ -72,7 +75,7 @@ def _check_token(request: Request, token: str) -> None:
     shown = request.authorization
     if shown and shown.type == "bearer" and same_token(shown.token or "", token):
         return
-    if shown is None and is_page(request.path) and request.method in _SAFE_METHODS:
+    if shown is None and is_page(request.path):
         raise LoginNeeded
     log.warning("api_token_refused", path=request.path, address=client_address(request), shown=shown is not None)
     raise Unauthorized("show the token: Authorization: Bearer TOKEN", www_authenticate=WWWAuthenticate("bearer"))

@@ -6,24 +6,20 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from app.machine.explain import decision_json, picture_json
 from app.machine.verbs import Verb
-from app.omni.kinds import PICTURE_KINDS
-from app.omni.resources import attribute
 from app.state.deciding import published_options
-from app.state.view import MachineView
 from app.web import schemas
 from app.web.access import client_address
-from app.web.machine_ids import is_machine_id
+from app.web.known import known, require_complete
 from app.web.search import matches
 from app.web.services import Services
 from workers.enqueue import QueueUnavailable, order
 
 # In quotes: a word with a dash is no name in a route.
 _VERBS = ", ".join(f'"{verb}"' for verb in Verb)
-_RESOURCES = tuple(attribute(kind) for kind in PICTURE_KINDS)
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -37,29 +33,29 @@ def blueprint(services: Services) -> Blueprint:
     def machines() -> Response:
         query = _query()
         views = [view for view in services.views.all() if matches(view, query["phase"], query["q"])]
-        _require_complete(services)
+        require_complete(services)
         return jsonify(machines=listed.dump(views), total=len(views))
 
     @routes.get("/<machine_id>")
     def machine(machine_id: str) -> Response:
-        return jsonify(detailed.dump(_view(services, machine_id)))
+        return jsonify(detailed.dump(known(services, machine_id)))
 
     @routes.get("/<machine_id>/explain")
     def explain(machine_id: str) -> Response:
         """`picture` is a line for `omni-metal explain`, `decision` is what it answers."""
-        view = _view(services, machine_id)
+        view = known(services, machine_id)
         picture = picture_json(view.machine, published_options(services.redis, services.decide_options))
         return jsonify(picture=picture, decision=decision_json(view.machine.id, view.decision))
 
     @routes.get("/<machine_id>/history")
     def history(machine_id: str) -> Response:
-        found = _view(services, machine_id).machine.id
+        found = known(services, machine_id).machine.id
         return jsonify(id=found, history=remembered.dump(services.history.read(found)))
 
     @routes.post(f"/<machine_id>/<any({_VERBS}):verb>")
     def order_by_hand(machine_id: str, verb: str) -> tuple[Response, int]:
         """202 where a task was sent, 200 where none is due: `skipped` says why."""
-        found = _view(services, machine_id).machine.id
+        found = known(services, machine_id).machine.id
         asker = f"api {client_address(request) or 'unknown address'}"
         try:
             result = order(services.settings, services.redis, found, Verb(verb), asker)
@@ -77,20 +73,3 @@ def _query() -> dict[str, Any]:
         wrong = error.messages if isinstance(error.messages, dict) else {}
         raise BadRequest(f"no such filter: {', '.join(sorted(wrong))}; there are phase and q") from None
     return query
-
-
-def _view(services: Services, text: str) -> MachineView:
-    """The machine as seen now. Raises NotFound where there is nothing of it, once that can be said."""
-    machine_id = text.lower()
-    if is_machine_id(machine_id):
-        view = services.views.one(machine_id)
-        if any(getattr(view.machine, name) is not None for name in _RESOURCES):
-            return view
-        _require_complete(services)
-    raise NotFound("there is no such machine")
-
-
-def _require_complete(services: Services) -> None:
-    """Read after the machines, so that a Redis emptied meanwhile does not make them look unknown."""
-    if not services.mirror.complete():
-        raise ServiceUnavailable("the mirror of Omni is not complete yet: try again in a few seconds", retry_after=5)

@@ -58,7 +58,10 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _login_needed(_: LoginNeeded) -> AnyResponse:
+    """Lead to the login, and on to the page that was asked for; an order leads to its machine, and is not given."""
     onward = request.full_path.rstrip("?")
+    if request.method not in ("GET", "HEAD"):
+        onward = request.path.rpartition("/")[0] or "/"
     return redirect(f"{LOGIN}?{urlencode({'next': onward})}", 303)
 
 

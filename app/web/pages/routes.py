@@ -16,8 +16,8 @@ from app.machine.verbs import Verb, offers
 from app.state.health import health as read_health
 from app.state.view import PHASES, MachineView
 from app.web import access
+from app.web.known import known
 from app.web.logins import may_try
-from app.web.machine_ids import is_machine_id
 from app.web.pages import words
 from app.web.pages.headers import HEADERS
 from app.web.search import labels, matches
@@ -53,14 +53,14 @@ def blueprint(services: Services, sessions: Sessions) -> Blueprint:
 
     @routes.get("/machines/<machine_id>")
     def machine(machine_id: str) -> Response:
-        view = _view(services, machine_id)
+        view = known(services, machine_id)
         said = sessions.open_words(_session(), request.args.get("said", ""))
         return _answer(services, sessions, "machine.html", said=said, **_machine(services, view))
 
     @routes.post("/machines/<machine_id>/<verb>")
     def ordered(machine_id: str, verb: str) -> AnyResponse:
         _check_form(sessions)
-        view = _view(services, machine_id)
+        view = known(services, machine_id)
         said = _order(services, view.machine.id, _verb(verb))
         query = urlencode({"said": sessions.seal_words(_session(), said)})
         return redirect(f"/machines/{view.machine.id}?{query}", SEE_OTHER)
@@ -135,25 +135,17 @@ def _order(services: Services, machine_id: str, verb: Verb) -> str:
     return f"Nothing was started: {result.skipped}"
 
 
-def _view(services: Services, text: str) -> MachineView:
-    machine_id = text.lower()
-    view = services.views.one(machine_id) if is_machine_id(machine_id) else None
-    if view is None or (view.machine.infra_machine is None and view.machine.machine_status is None):
-        raise NotFound("There is no such machine.")
-    return view
-
-
 def _verb(text: str) -> Verb:
     try:
         return Verb(text)
     except ValueError:
-        raise NotFound("There is nothing of this name to order.") from None
+        raise NotFound("there is nothing of this name to order") from None
 
 
 def _log_in(services: Services, sessions: Sessions) -> AnyResponse:
     token, address = services.settings.api_token, access.client_address(request) or "unknown"
     if not may_try(services.redis, address):
-        raise TooManyRequests("Too many tries from this address: wait a minute.", retry_after=60)
+        raise TooManyRequests("too many tries from this address: wait a minute", retry_after=60)
     onward = _local(request.form.get("next", ""))
     if not token or not access.same_token(request.form.get("token", ""), token):
         log.warning("login_refused", address=address)
@@ -170,13 +162,13 @@ def _local(path: str) -> str:
     """A path on this site, or the fleet."""
     parts = urlsplit(path)
     here = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
-    return path if here and access.is_page(parts.path) and parts.path != access.LOGIN else "/"
+    return path if here and access.is_view(parts.path) else "/"
 
 
 def _check_form(sessions: Sessions) -> None:
     """A form counts only with the token that stood in it when it was fetched."""
     if not sessions.form_valid(_session(), request.form.get("form", "")):
-        raise Forbidden("This form is not of this session, or too old: reload the page and try again.")
+        raise Forbidden("this form is not of this session: go back, reload the page and try again")
 
 
 def _session() -> str:

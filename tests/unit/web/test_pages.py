@@ -105,7 +105,9 @@ def test_guessing_is_stopped_after_ten_tries_though_the_next_is_right(guarded):
     assert answer.status_code == 429 and answer.headers["Retry-After"] == "60"
 
 
-@pytest.mark.parametrize("onward", ["https://evil.example/", "//evil.example", "/\\evil", "/api/v1/machines", "login"])
+@pytest.mark.parametrize(
+    "onward", ["https://evil.example/", "//evil.example", "/\\evil", "/api/v1/machines", "login", "/login", "/logout"]
+)
 def test_login_leads_nowhere_else(guarded, onward):
     assert log_in(guarded, onward=onward).headers["Location"] == "/"
 
@@ -200,8 +202,14 @@ def test_trouble_of_the_site_stands_above_everything(site):
 
 def test_machine_that_nobody_knows_is_told_in_a_page(site):
     answer = site.get(f"/machines/{OTHER_ID}")
-    assert answer.status_code == 404 and "There is no such machine." in answer.text and "<html" in answer.text
+    assert answer.status_code == 404 and "There is no such machine" in answer.text and "<html" in answer.text
     assert site.get("/machines/x").status_code == 404
+
+
+def test_machine_is_not_called_unknown_before_the_mirror_is_complete(site):
+    site.mirror.is_complete = False
+    answer = site.get(f"/machines/{OTHER_ID}")
+    assert answer.status_code == 503 and "mirror of Omni is not complete" in answer.text and "<html" in answer.text
 
 
 def test_redis_that_is_away_is_told_in_a_page(site, monkeypatch):
@@ -273,8 +281,15 @@ def test_form_of_another_session_is_refused(guarded):
     assert post(guarded, f"{MACHINE}/retry", {"form": token}).status_code == 403
 
 
-def test_order_without_login_is_refused(guarded):
-    assert post(guarded, f"{MACHINE}/retry").status_code == 401
+def test_order_without_login_is_not_given_and_leads_to_the_machine(guarded):
+    answer = post(guarded, f"{MACHINE}/retry", {"form": "0" * 64})
+    assert answer.status_code == 303 and answer.headers["Location"] == f"/login?next=%2Fmachines%2F{MACHINE_ID}"
+    assert guarded.ordered == []
+
+
+def test_order_with_a_wrong_bearer_token_is_refused(guarded):
+    assert post(guarded, f"{MACHINE}/retry", Authorization="Bearer wrong").status_code == 401
+    assert guarded.ordered == []
 
 
 def test_verb_that_does_not_exist_is_not_found(site):
