@@ -118,6 +118,17 @@ def test_refresh_shows_a_change_in_place_and_keeps_what_is_typed(site):
         assert page.complaints() == []
 
 
+def test_page_that_cannot_be_kept_current_says_so_until_it_can(site):
+    with browser(site.url) as page:
+        page.log_in(TOKEN)
+        assert not page.find("#stale").is_displayed()
+        page.driver.set_network_conditions(offline=True, latency=0, throughput=0)
+        page.until(lambda: page.find("#stale").is_displayed(), REFRESH_S)
+        assert "not current any more" in page.find("#stale").text
+        page.driver.delete_network_conditions()
+        page.until(lambda: not page.find("#stale").is_displayed(), REFRESH_S)
+
+
 def test_parked_wipe_tried_again_on_its_page_ends_in_a_wiped_machine(site):
     machine_id = in_phase(site, "parked")
     with browser(site.url) as page:
@@ -126,6 +137,7 @@ def test_parked_wipe_tried_again_on_its_page_ends_in_a_wiped_machine(site):
         assert "parked" in page.find(".lead").text and "input/output error" in page.find(".lead").text
         page.find("#do-retry").click()
         page.until(lambda: "Started: wipe" in page.text)
+        page.until(lambda: page.path == f"/machines/{machine_id}")  # told once: not again when the page is loaded again
         site.until(lambda _: wiped(site, machine_id) == 1, 60, "wiped")
         page.until(lambda: "ready" in page.find(".lead").text, REFRESH_S)
         assert "done" in page.find("#history").text and "failed" in page.find("#history").text

@@ -188,6 +188,7 @@ def _answer(services: Services, sessions: Sessions, template: str, **values: Any
         template,
         form=sessions.form_token(session),
         flower_url=services.settings.flower_url.rstrip("/"),
+        parts=words.parts,
         needs_login=bool(services.settings.api_token),
         provider=services.settings.id,
         health=read_health(services.redis) if template != "login.html" else None,

@@ -10,6 +10,7 @@ from typing import Final
 from app.machine.model import Decision, Gate, Machine, OperationName, PreferredPowerState
 from app.machine.verbs import tasks_due
 from app.state.attempts import Attempt
+from app.state.health import Health
 from app.state.history import HistoryEntry
 from app.state.view import MachineView
 from app.web.search import bmc, cluster
@@ -67,6 +68,16 @@ def row(view: MachineView) -> Row:
 def failed_attempt(view: MachineView) -> Attempt | None:
     """The failed attempt that matters most: a parked one, else any."""
     return next((a for a in view.attempts if a.parked), next(iter(view.attempts), None))
+
+
+def parts(found: Health) -> tuple[tuple[str, bool, str], ...]:
+    """The parts of the provider: name, whether it is as it should be, and how it is."""
+    return (
+        ("Omni", found.omni_connected, "connected" if found.omni_connected else "not connected"),
+        ("watcher", found.watcher_alive, "alive" if found.watcher_alive else "none"),
+        ("gateways", found.gateways > 0, str(found.gateways)),
+        ("mirror", found.mirror_complete, "complete" if found.mirror_complete else "not complete"),
+    )
 
 
 def power_wanted(machine: Machine, decision: Decision) -> str:

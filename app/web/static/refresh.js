@@ -1,13 +1,27 @@
 "use strict";
 // Keeps what is shown current: every few seconds the same page is fetched, and the parts that changed are put in place.
-// A part in which somebody has ticked or typed something, or stands with the keyboard in a field, is left alone.
+// A part in which somebody has ticked or typed something, or selects text, is left alone until that is over.
 (() => {
   const EVERY_MS = 5000;
+  const ANSWER_MS = 10000;
   const told = document.getElementById("told");
+  const stale = document.getElementById("stale");
   let last = "";
+  let current = new Date();
 
-  const inUse = (part) =>
-    [...part.querySelectorAll("input:not([type=hidden])")].some((i) => i.checked || i === document.activeElement);
+  // What came of an order is told once, not again whenever the page is loaded.
+  const here = new URL(location.href);
+  if (here.searchParams.has("said")) {
+    here.searchParams.delete("said");
+    history.replaceState(null, "", here);
+  }
+
+  function inUse(part) {
+    const selection = getSelection();
+    const selects = selection && !selection.isCollapsed && selection.containsNode(part, true);
+    const fields = [...part.querySelectorAll("input:not([type=hidden])")];
+    return selects || fields.some((field) => field.checked || field === document.activeElement);
+  }
 
   function put(part, fresh) {
     if (part.innerHTML === fresh.innerHTML || inUse(part)) return;
@@ -19,32 +33,43 @@
   }
 
   function say() {
-    const words = [...document.querySelectorAll("[data-told]")].map((p) => p.innerText.replace(/\s+/g, " ").trim()).join(" ");
+    const words = document.querySelector("[data-told]")?.innerText.replace(/\s+/g, " ").trim() ?? "";
     if (last && words !== last) told.textContent = words;
     last = words;
   }
 
+  async function fetched() {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(ANSWER_MS) });
+    if (!answer.ok || answer.redirected) throw new Error("no such page now");
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  }
+
   async function refresh() {
     if (document.hidden) return;
-    const url = new URL(location.href);
-    url.searchParams.delete("said");
-    const answer = await fetch(url, { headers: { Accept: "text/html" } });
-    if (!answer.ok || answer.redirected) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of document.querySelectorAll("[data-live]")) {
-      const fresh = page.getElementById(part.id);
-      if (fresh) put(part, fresh);
+    try {
+      const page = await fetched();
+      for (const part of document.querySelectorAll("[data-live]")) {
+        const fresh = page.getElementById(part.id);
+        if (fresh) put(part, fresh);
+      }
+      document.title = page.title;
+      current = new Date();
+      stale.hidden = true;
+      say();
+    } catch {
+      stale.querySelector("b").textContent = current.toLocaleTimeString();
+      stale.hidden = false;
     }
-    if (Boolean(document.getElementById("failed")) !== Boolean(page.getElementById("failed")) && !inUse(document)) {
-      location.replace(url);
-    }
-    document.title = page.title;
-    say();
+  }
+
+  async function keepCurrent() {
+    await refresh();
+    setTimeout(keepCurrent, EVERY_MS);
   }
 
   if (document.querySelector("[data-live]:not(#health)")) {
     say();
-    setInterval(() => refresh().catch(() => {}), EVERY_MS);
-    document.addEventListener("visibilitychange", () => refresh().catch(() => {}));
+    setTimeout(keepCurrent, EVERY_MS);
+    document.addEventListener("visibilitychange", refresh);
   }
 })();
