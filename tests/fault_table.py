@@ -10,8 +10,11 @@ import pytest
 OPTION = "--fault-table"
 HEAD = """# Faults survived
 
-Each line is a test with the real processes of `omni-metal run` and the lab's rack; none may end in a wrong, doubled or
-lost operation. `make faults` runs them and writes this page; `make test` runs them too.
+Each line is measured by a test with the real processes of `omni-metal run` and the lab's rack: what was done to them,
+what it hit, and all that happened to the machine that was hit, from then until it had what Omni wants for it. No
+operation may be wrong, doubled or lost. A wipe whose agent or tunnel goes is cut short, and begun again.
+
+`make faults` runs the tests and writes this page; `make test` runs them too.
 
 | fault | what it hit | outcome |
 | --- | --- | --- |
@@ -36,15 +39,17 @@ class FaultTable:
     def pytest_runtest_logreport(self, report):
         if report.when == "call" and report.passed:
             noted = [value for name, value in report.user_properties if name == "survived"]
-            self._lines += [f"| {' | '.join(words)} |" for words in noted]
+            self._lines += [(report.location[:2], f"| {' | '.join(words)} |") for words in noted]
 
     def pytest_terminal_summary(self, terminalreporter, exitstatus):
+        # Tests may run side by side; in the table they stand as in their files.
+        lines = [line for _, line in sorted(self._lines, key=lambda noted: noted[0])]
         terminalreporter.section("faults survived")
-        for line in self._lines:
+        for line in lines:
             terminalreporter.write_line(line)
-        complete = exitstatus is pytest.ExitCode.OK and not terminalreporter.stats.get("skipped")
+        complete = exitstatus == pytest.ExitCode.OK and not terminalreporter.stats.get("skipped")
         if self._path is None:
             return
         if complete:
-            self._path.write_text(HEAD + "".join(f"{line}\n" for line in self._lines))
+            self._path.write_text(HEAD + "".join(f"{line}\n" for line in lines))
         terminalreporter.write_line(f"{self._path} {'written' if complete else 'left as it was: not all tests passed'}")

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 
 from app.machine.model import PreferredPowerState
+from app.omni.kinds import Kind
 from app.state.history import History
 from lab.bmc import Button
 from lab.hardware import Stage
@@ -13,8 +14,9 @@ from lab.life import TALOS_VERSION
 from tests.integration.children import marked_processes, wait_until
 from tests.integration.whole_site import UP_S, WholeSite
 
-COMMANDS = (Button.POWER_ON, Button.POWER_OFF, Button.REBOOT)
-NOTHING_ASKED = Counter()
+WIPES = {"wipe begun": "wipes begun", "wipe cut short": "cut short", "wipe done": "done"}
+COMMANDS = {Button.POWER_ON: "power-ons", Button.POWER_OFF: "power-offs", Button.REBOOT: "reboots"}
+NOTHING = Counter()
 
 
 class FaultSite(WholeSite):
@@ -126,6 +128,23 @@ class FaultSite(WholeSite):
         history = History(self.redis)
         entries = [[e.outcome for e in history.read(m.id) if e.operation == operation] for m in self.some(*places)]
         return [outcomes.count("done") for outcomes in entries]
+
+    def figures(self, place):
+        """All that has happened to a machine, by the words of docs/faults.md."""
+        machine = self.machines[place]
+        record = self.omni(lambda omni: omni.get(Kind.WIPE_STATUS, machine.id))
+
+        def counted():
+            found = {words: machine.counts[name] for name, words in WIPES.items()}
+            found["recorded"] = record.version if record else 0  # Omni counts how often it was written
+            return Counter({**found, **{words: machine.bmc.calls[button] for button, words in COMMANDS.items()}})
+
+        return self.do(counted)
+
+    def outcome(self, place, before=NOTHING):
+        """What has happened to a machine since, in words."""
+        figures = self.figures(place)
+        return ", ".join(f"{words} {n}" for words in figures if (n := figures[words] - before[words]) > 0) or "nothing"
 
     def asked(self, *places):
         """The power commands that the BMCs were sent, all together."""

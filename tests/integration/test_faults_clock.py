@@ -52,22 +52,28 @@ def test_clocks_put_forward_and_back_by_an_hour_nothing_is_doubled_cut_short_or_
             redis_clock.put(HOUR_S)
             site.until_ready_and_off(idle, in_talos)
             assert site.wipes(idle, in_talos) == [(1, 1, 0)] * 2
+            survived("Redis' clock put forward by 1 h", "a wipe", site.outcome(in_talos))
             site.allocate(in_talos)
             site.until_in_talos(in_talos)
+            rests = site.figures(in_talos)
 
             power_on_and_prefer_off(site, idle)
-            began_s = time.monotonic()
+            began_s, on = time.monotonic(), site.figures(idle)
             redis_clock.put(2 * HOUR_S)
             assert off_after_s(site, idle, began_s) >= COOLDOWN_S
+            kept = f"{site.outcome(idle, on)}, after its cooldown"
+            survived("Redis' clock put forward by 1 h", "a machine just powered on, to go off", kept)
 
             site.accept(orphaned)
             site.until_wiping(orphaned)
             power_on_and_prefer_off(site, idle)
-            began_s = time.monotonic()
+            began_s, on = time.monotonic(), site.figures(idle)
             killed = site.kill("worker wipe")
             redis_clock.put(HOUR_S)
             site.started_anew("worker wipe", killed)
             assert off_after_s(site, idle, began_s) >= COOLDOWN_S
+            kept = f"{site.outcome(idle, on)}, after its cooldown"
+            survived("Redis' clock put back by 1 h", "a machine just powered on, to go off", kept)
 
             for place, ahead_s in ((forward, HOUR_S), (back, 0)):
                 site.accept(place)
@@ -81,13 +87,11 @@ def test_clocks_put_forward_and_back_by_an_hour_nothing_is_doubled_cut_short_or_
             assert site.asked(orphaned, forward, back) == {"poweroff": 3}
             assert site.do(lambda: site.machines[in_talos].counts["booted Talos"]) == 1
             assert site.complaints() == []
-    once = "begun 1, done 1, recorded 1; power-offs 1"
-    survived("Redis' clock put forward by 1 h", "wipes under way", once)
-    survived("Redis' clock put forward and back by 1 h", "a machine just powered on", "off when its cooldown is over")
-    survived("Redis' clock put forward and back by 1 h", "a machine in Talos", "power commands 0")
-    survived(
-        "Redis' clock put back by 1 h, worker wipe killed",
-        "a wipe whose lease would last an hour",
-        f"recorded within {FREE_WITHIN_S} s: {once}",
-    )
-    survived("the clocks of all but Redis put forward and back by 1 h", "wipes under way", once)
+            survived(
+                "Redis' clock put back by 1 h, worker wipe killed",
+                "a wipe whose lease would last an hour",
+                f"{site.outcome(orphaned)}, within {FREE_WITHIN_S} s",
+            )
+            survived("the clocks of all but Redis put forward by 1 h", "a wipe", site.outcome(forward))
+            survived("the clocks of all but Redis put back by 1 h", "a wipe", site.outcome(back))
+            survived("all these", "a machine in Talos", site.outcome(in_talos, rests))

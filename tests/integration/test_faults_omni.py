@@ -33,6 +33,7 @@ def test_omni_away_for_a_minute_amid_wipes_and_power_commands_none_is_lost_or_do
         site.accept(wiped)
         site.until_wiping(wiped)
         site.until_settled(wiped)
+        hit = [site.figures(p) for p in range(5)]
         held = [
             site.do(lambda: site.machines[powered_on].bmc.hold(Button.POWER_ON)),
             site.do(lambda: site.machines[powered_off].bmc.hold(Button.POWER_OFF)),
@@ -55,7 +56,9 @@ def test_omni_away_for_a_minute_amid_wipes_and_power_commands_none_is_lost_or_do
         assert [site.asked(p) - b for p, b in enumerate(before)] == [{"poweroff": 1}, {}, {}, {}, {}]
         assert site.do(lambda: site.machines[in_talos].counts["booted Talos"]) == 1
         assert site.complaints() == []
-    survived("Omni stopped for 60 s", "a wipe that ends meanwhile", "begun 1, done 1, recorded 1 when it is back")
-    survived("Omni stopped for 60 s", "a power-on that the BMC has and has not done", "power-ons 1")
-    survived("Omni stopped for 60 s", "a power-off that the BMC has and has not done", "power-offs 1")
-    survived("Omni stopped for 60 s", "machines in Talos, ready and off", "wipes 0, power commands 0")
+        fault = "Omni stopped for 60 s"
+        survived(fault, "a wipe that ends meanwhile", site.outcome(wiped))
+        survived(fault, "a power-on that the BMC has and has not done", site.outcome(powered_on, hit[powered_on]))
+        survived(fault, "a power-off that the BMC has and has not done", site.outcome(powered_off, hit[powered_off]))
+        survived(fault, "a machine in Talos", site.outcome(in_talos, hit[in_talos]))
+        survived(fault, "a machine that is ready and off", site.outcome(idle, hit[idle]))

@@ -46,13 +46,11 @@ def test_worker_killed_before_during_and_after_wipes_each_is_done_and_recorded_o
         assert site.recorded() == [1, 1, 1, 0]
         assert site.asked() == {"poweroff": 4}
         assert site.complaints() == []
-    for hit in (
-        "a wipe that is being confirmed",
-        "a wipe under way",
-        "a wipe that has ended and is not recorded",
-        "a wipe whose record is written, not answered",
-    ):
-        survived("kill -9 of worker wipe", hit, "wipes begun 1, done 1, recorded 1; power-offs 1")
+        fault = "kill -9 of worker wipe"
+        survived(fault, "a wipe that is being confirmed", site.outcome(asked))
+        survived(fault, "a wipe", site.outcome(during))
+        survived(fault, "a wipe that has ended and is not recorded", site.outcome(ended))
+        survived(fault, "a wipe whose record is written, and not answered yet", site.outcome(recorded))
 
 
 def test_worker_killed_before_during_and_after_power_commands_none_is_doubled(tmp_path, survived):
@@ -68,6 +66,7 @@ def test_worker_killed_before_during_and_after_power_commands_none_is_doubled(tm
         site.until_in_talos(reboot_asked, reboot_sent, removed)
         site.until(lambda _: all(m.tunnel_open for m in site.some(off_asked, off_done)), 30, "agents are back")
         before = [site.asked(p) for p in range(7)]
+        hit = [site.figures(p) for p in range(7)]
 
         def hold(method, kind, place):
             return site.omni(lambda omni: omni.hold(method, kind, names[place]))
@@ -108,13 +107,18 @@ def test_worker_killed_before_during_and_after_power_commands_none_is_doubled(tm
         ]
         assert site.wipes() == [(1, 1, 0)] * 7
         assert site.complaints() == []
-    survived("kill -9 of worker bmc", "a power-on before it is recorded", "power-ons 1")
-    survived("kill -9 of worker bmc", "a power-on that the BMC has and has not done", "power-ons 1")
-    survived("kill -9 of worker bmc", "a power-off that is being confirmed", "power-offs 1")
-    survived("kill -9 of worker bmc", "a power-off that is done and not recorded", "power-offs 1")
-    survived("kill -9 of worker bmc", "a reboot that is being confirmed", "reboots 1")
-    survived("kill -9 of worker bmc", "a reboot that the BMC has and has not done", "reboots 1")
-    survived("kill -9 of worker bmc", "a teardown with half of the records destroyed", "reboots 1, all removed")
+        hits = {
+            on_asked: "a power-on before it is recorded",
+            on_sent: "a power-on that the BMC has and has not done",
+            off_asked: "a power-off that is being confirmed",
+            off_done: "a power-off that is done and not recorded",
+            reboot_asked: "a reboot that is being confirmed",
+            reboot_sent: "a reboot that the BMC has and has not done",
+            removed: "a teardown, with a record destroyed",
+        }
+        for place, words in hits.items():
+            end = ", removed" if place == removed else ""
+            survived("kill -9 of worker bmc", words, site.outcome(place, hit[place]) + end)
 
 
 def test_workers_frozen_for_longer_than_their_leases_do_nothing_when_they_wake(tmp_path, survived):
@@ -123,6 +127,7 @@ def test_workers_frozen_for_longer_than_their_leases_do_nothing_when_they_wake(t
         site.join_all()
         site.accept(powered)
         site.until_ready_and_off(powered)
+        off = site.figures(powered)
         hold = site.omni(lambda omni: omni.hold("Update", Kind.POWER_OPERATION, site.machines[powered].id))
         site.accept(wiped)
         site.until_wiping(wiped)
@@ -141,5 +146,6 @@ def test_workers_frozen_for_longer_than_their_leases_do_nothing_when_they_wake(t
         assert site.asked(powered) == {"poweron": 1, "poweroff": 1}
         assert site.asked(wiped) == {"poweroff": 1}
         assert site.complaints() == []
-    survived("worker wipe frozen for longer than its lease", "a wipe under way", "wipes begun 1, done 1, recorded 1")
-    survived("worker bmc frozen for longer than its lease", "a power-on that another worker does", "power-ons 1")
+        survived("worker wipe frozen for longer than its lease lives", "a wipe", site.outcome(wiped))
+        fault = "worker bmc frozen for longer than its lease lives"
+        survived(fault, "a power-on that another worker does meanwhile", site.outcome(powered, off))
