@@ -17,6 +17,8 @@ log = structlog.get_logger()
 STEPPED = "om:clock-stepped"
 # Leases and registry entries live 20 s and more; a step that is shorter than this hurts nothing.
 STEP_MS = 5_000
+# Leases that a step has ended are taken again within 10 s by those who hold them; until then nobody else may.
+SETTLES_MS = 15_000
 # By then every pause that a step could have cut short is over.
 _NOTED_S = 86_400
 _CUT_AT_A_TIME = 500

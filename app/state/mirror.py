@@ -21,7 +21,7 @@ from app.omni.resource import Resource
 from app.omni.resources import attribute, to_model
 from app.state import mirror_scripts
 from app.state.agents import agent_key, gone_key, tunnel_of
-from app.state.clock import STEPPED, ClockWatch, note_step
+from app.state.clock import SETTLES_MS, STEPPED, ClockWatch, note_step
 from app.state.connection import as_bytes
 from app.state.facts import Notes, facts
 from app.state.secrets import SealBroken, Sealer
@@ -37,6 +37,7 @@ FRESH = "om:fresh"
 TRACKING = "om:tracking"
 JOIN_CONFIG = "om:join-config"
 SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
+_STEPPED = b"Redis' clock was put forward or back; an operation from before may still run"
 # The notes of a machine of which nothing is left are of no use after this.
 _EMPTY_S = 3_600
 
@@ -107,6 +108,7 @@ class Mirror:
         stepped_ms = int(stepped or 0)
         if self._clock.stepped(now_ms, asked_s, time.monotonic(), stepped_ms):
             note_step(self._redis, stepped_ms := now_ms)
+            self._redis.set(QUARANTINE, _STEPPED, px=SETTLES_MS, nx=True)
         since_ms = int(tracking or 0), stepped_ms
         pictures = []
         for index, machine_id in enumerate(machine_ids):
@@ -131,8 +133,9 @@ class Mirror:
         """The picture of a machine, and why no task may act on it now, or ''."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.mget(COMPLETE, WATCHED, QUARANTINE)
-        ((machine, _),), (marks,) = self._load_noted([machine_id], pipe)
-        return machine, _settling(*marks)
+        ((machine, notes),), (marks,) = self._load_noted([machine_id], pipe)
+        stepped_ago_ms = machine.now.timestamp() * 1000 - notes.stepped_ms
+        return machine, _settling(*marks) or (_STEPPED.decode() if stepped_ago_ms < SETTLES_MS else "")
 
     def join_config(self) -> str | None:
         """The machine configuration with which machines join Omni; None where it is not known."""
@@ -265,6 +268,8 @@ def _settling(complete: object, watched: object, quarantine: object) -> str:
     """Why no task may begin, by the three marks."""
     if complete is None or watched is None:
         return "the mirror of Omni is not complete yet"
+    if quarantine == _STEPPED:
+        return _STEPPED.decode()
     if quarantine is not None:
         return "the mirror was just rebuilt; an operation from before may still run"
     return ""

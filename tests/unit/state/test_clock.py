@@ -8,7 +8,8 @@ import fakeredis
 import pytest
 
 from app.machine.model import PowerState
-from app.state.clock import ClockWatch, cut_lifetimes
+from app.state.clock import SETTLES_MS, ClockWatch, cut_lifetimes
+from app.state.connection import now_ms
 from app.state.facts import Notes, Tunnel, agent_accessible, facts, power_on
 from app.state.lease import LEASE_MS, QUEUED_S, longest_lives_ms
 from app.state.mirror import Mirror
@@ -66,6 +67,24 @@ def test_every_picture_tells_of_a_step_that_any_process_noticed(monkeypatch: pyt
     told = other.load("m").facts.clock_stepped
     assert told is not None and told < stepped
     assert other.load("m").facts.clock_stepped == told
+
+
+def test_no_task_begins_just_after_a_step_which_may_have_ended_the_leases_of_those_that_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = fakeredis.FakeRedis()
+    mirror, other = Mirror(client, Sealer(b"k" * 32)), Mirror(client, Sealer(b"k" * 32))
+    mirror.mark_complete(mirror.begin_build(), 0)
+    assert mirror.settling() == ""
+    with monkeypatch.context() as stepping:
+        stepping.setattr("app.state.clock.ClockWatch.stepped", lambda *_: True)
+        _, refused = mirror.load_to_act("m")
+    assert "put forward or back" in refused
+    assert other.load_to_act("m")[1] == other.settling() == refused
+    assert 0 < client.pttl("om:quarantine") <= SETTLES_MS
+    client.delete("om:quarantine")
+    client.set("om:clock-stepped", now_ms(client) - SETTLES_MS)
+    assert (mirror.load_to_act("m")[1], mirror.settling()) == ("", "")
 
 
 def tunnel(opened_ms: int, hello_ms: int) -> Tunnel:
