@@ -6,23 +6,24 @@ from app.machine.model import Machine
 from app.state.view import MachineView
 
 
+def talos(machine: Machine) -> str:
+    """The version of Talos that its cluster wants of it; "" where it is in none."""
+    return machine.infra_machine.cluster_talos_version if machine.infra_machine else ""
+
+
 def cluster(machine: Machine) -> str:
-    """The cluster that it is in, as far as Omni's labels tell."""
-    wish = machine.infra_machine
-    if wish is None or not wish.cluster_talos_version:
-        return ""
-    name = wish.meta.labels.get("omni.sidero.dev/cluster", "")
-    return f"{name} ({wish.cluster_talos_version})" if name else wish.cluster_talos_version
+    """The name of the cluster that it is in, as far as Omni's labels tell."""
+    return labels(machine).get("omni.sidero.dev/cluster", "") if talos(machine) else ""
 
 
-def bmc(machine: Machine) -> str:
-    """Where its BMC is and how it is spoken to."""
+def bmc_address(machine: Machine) -> str:
+    """Where its BMC is; "" where that is not known."""
     found = machine.bmc_configuration
     if found is None:
-        return "not set up"
+        return ""
     if found.api_address is not None:
-        return f"api {found.api_address}"
-    return f"ipmi {found.ipmi.address}:{found.ipmi.port}" if found.ipmi else "unknown"
+        return found.api_address
+    return f"{found.ipmi.address}:{found.ipmi.port}" if found.ipmi else ""
 
 
 def labels(machine: Machine) -> dict[str, str]:
@@ -40,7 +41,7 @@ def matches(view: MachineView, phase: str, text: str) -> bool:
     if not wanted:
         return True
     machine = view.machine
-    said = (machine.id, view.mac, view.mac.replace("-", ":"), view.serial, bmc(machine), cluster(machine))
+    said = (machine.id, view.mac, view.mac.replace("-", ":"), view.serial, bmc_address(machine), talos(machine))
     return any(wanted in words.lower() for words in said) or any(
         wanted in f"{key}={value}".lower() for key, value in labels(machine).items()
     )

@@ -13,9 +13,9 @@ from app.state.attempts import Attempt
 from app.state.health import Health
 from app.state.history import HistoryEntry
 from app.state.view import MachineView
-from app.web.search import bmc, cluster
+from app.web.search import bmc_address, cluster, talos
 
-UNKNOWN: Final = "unknown"
+UNKNOWN, LEFT = "unknown", "left as it is"
 _GATES: Final = {
     Gate.REJECTED: "nothing: it is rejected",
     Gate.NOT_ACCEPTED: "waits to be accepted in Omni",
@@ -28,18 +28,22 @@ _STUCK: Final = ("record-lost", "wipe-due", "bmc-setup", "removing")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A machine in the fleet's table, all of it as text but `last_failed`."""
+    """A machine in the fleet's table, as text and marks."""
 
     id: str
     short: str
     named: str
     phase: str
-    power_wanted: str
     power: str
+    power_wanted: str
+    power_differs: bool
     agent: str
     bmc: str
+    bmc_kind: str
     cluster: str
+    talos: str
     last: str
+    last_age: str
     last_failed: bool
     next: str
     cause: str
@@ -48,17 +52,22 @@ class Row:
 def row(view: MachineView) -> Row:
     """The machine in one line."""
     machine = view.machine
+    power, wanted = yes_no(machine.facts.powered_on, "on", "off"), power_wanted(machine, view.decision)
     return Row(
         id=machine.id,
         short=machine.id[:8],
         named=" · ".join(filter(None, (view.serial, view.mac))),
         phase=view.phase,
-        power_wanted=power_wanted(machine, view.decision),
-        power=yes_no(machine.facts.powered_on, "on", "off"),
+        power=power,
+        power_wanted=wanted if wanted == LEFT else f"wanted {wanted}",
+        power_differs=wanted in ("on", "off") and power != wanted,
         agent=yes_no(machine.facts.agent_accessible, "there", "not there"),
-        bmc=bmc(machine),
-        cluster=cluster(machine),
-        last=last(view.last, machine.now),
+        bmc=bmc_address(machine) or ("not set up" if machine.bmc_configuration is None else UNKNOWN),
+        bmc_kind=bmc_kind(machine),
+        cluster=cluster(machine) or ("yes" if talos(machine) else ""),
+        talos=f"Talos {talos(machine)}" if talos(machine) else "",
+        last=f"{view.last.operation} {view.last.outcome}" if view.last else "",
+        last_age=f"{span(machine.now.timestamp() - view.last.ended_ms / 1000)} ago" if view.last else "",
         last_failed=view.last is not None and view.last.outcome == "failed",
         next=what_next(view),
         cause=cause(view),
@@ -84,7 +93,7 @@ def power_wanted(machine: Machine, decision: Decision) -> str:
     """The power state that Omni wants, in a word."""
     wish = machine.infra_machine
     if wish is None or decision.gate is not None:
-        return "as it is"
+        return LEFT
     if decision.power_off_active:
         return "off, as requested"
     if decision.requires_power_on or wish.preferred_power_state is PreferredPowerState.ON:
@@ -121,11 +130,12 @@ def what_next(view: MachineView) -> str:
     return f"{parked} is parked, and not due now" if parked else "nothing is due"
 
 
-def last(entry: HistoryEntry | None, now: datetime) -> str:
-    """The last operation, how it ended and how long ago."""
-    if entry is None:
+def bmc_kind(machine: Machine) -> str:
+    """How its BMC is spoken to."""
+    found = machine.bmc_configuration
+    if found is None:
         return ""
-    return f"{entry.operation} {entry.outcome} {span(now.timestamp() - entry.ended_ms / 1000)} ago"
+    return "api" if found.api_address is not None else "ipmi" if found.ipmi else ""
 
 
 def yes_no(value: bool | None, yes: str, no: str) -> str:  # noqa: FBT001 - a fact, not a switch

@@ -71,8 +71,8 @@ def test_next_step_is_told_with_its_time(seen, said):
         (picture(preferred_power_state=PreferredPowerState.ON), "on"),
         (picture(cluster_talos_version="1.13.7"), "on"),
         (replace(picture(), wipe_status=WipeStatus()), "on"),
-        (picture(cordoned=True), "as it is"),
-        (replace(picture(), infra_machine=None), "as it is"),
+        (picture(cordoned=True), "left as it is"),
+        (replace(picture(), infra_machine=None), "left as it is"),
     ],
 )
 def test_wanted_power_is_what_omni_wants(machine, wanted):
@@ -85,6 +85,12 @@ def test_wanted_power_is_what_omni_wants(machine, wanted):
 )
 def test_times_are_said_as_people_say_them(seconds, said):
     assert words.span(seconds) == said
+
+
+@pytest.mark.parametrize(("powered_on", "differs"), [(True, True), (None, True), (False, False)])
+def test_power_that_is_not_as_wanted_is_marked(powered_on, differs):
+    row = words.row(view(replace(picture(), facts=Facts(powered_on=powered_on))))
+    assert (row.power_wanted, row.power_differs) == ("wanted off", differs)
 
 
 def test_row_says_what_is_not_known():
@@ -108,7 +114,7 @@ def test_cause_is_told_where_something_failed_or_is_stuck(seen, told):
 def test_last_operation_is_told_with_its_age():
     entry = HistoryEntry("wipe", "", "t", NOW_MS - 70_000, NOW_MS - 65_000, "failed", "words", 1)
     row = words.row(view(last=entry))
-    assert row.last == "wipe failed 1 min ago" and row.last_failed
+    assert (row.last, row.last_age, row.last_failed) == ("wipe failed", "1 min ago", True)
     assert words.took(entry) == "5.0 s"
 
 
