@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import groupby
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -108,14 +109,15 @@ def _fleet(services: Services) -> dict[str, Any]:
 
 
 def _machine(services: Services, view: MachineView) -> dict[str, Any]:
+    offered = offers(view.machine, view.decision)
     return {
         "view": view,
         "machine": view.machine,
         "row": words.row(view),
         "labels": sorted(labels(view.machine).items()),
-        "offers": [
-            (offer, LABELS[offer.verb], offer.verb in CONFIRMED) for offer in offers(view.machine, view.decision)
-        ],
+        "offered": [(refusal, list(alike)) for refusal, alike in groupby(offered, lambda offer: offer.refusal)],
+        "orders": LABELS,
+        "confirmed": CONFIRMED,
         "history": services.history.read(view.machine.id),
         "words": words,
     }

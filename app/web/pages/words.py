@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from app.machine.facts import record_lost
 from app.machine.model import Decision, Gate, Machine, OperationName, PreferredPowerState
 from app.machine.verbs import tasks_due
 from app.state.attempts import Attempt
@@ -136,6 +137,16 @@ def bmc_kind(machine: Machine) -> str:
     if found is None:
         return ""
     return "api" if found.api_address is not None else "ipmi" if found.ipmi else ""
+
+
+def wiped_for(machine: Machine) -> str:
+    """What our record says of its last wipe."""
+    status = machine.wipe_status
+    if status is None:
+        return "the record of it is lost" if record_lost(machine) else "never wiped by us"
+    if not status.initial_wipe_done:
+        return "first wipe not done"
+    return status.last_wipe_id or "first wipe"
 
 
 def yes_no(value: bool | None, yes: str, no: str) -> str:  # noqa: FBT001 - a fact, not a switch

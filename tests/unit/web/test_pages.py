@@ -227,6 +227,14 @@ def test_refused_orders_are_shown_with_the_reason(site):
     assert re.search(r'<button disabled aria-describedby="why-wipe">', text)
 
 
+def test_refusals_for_one_reason_are_told_together(site):
+    site.mirror.machines[MACHINE_ID] = picture(cordoned=True)
+    text = site.get(MACHINE).text
+    listed = text[text.index('id="orders"') : text.index('id="failed"')]
+    assert listed.count("<button disabled") == 8 and listed.count('class="why"') < 5
+    assert set(re.findall(r'describedby="([\w-]+)"', listed)) == set(re.findall(r'id="(why-[\w-]+)"', listed))
+
+
 # What their forms do
 
 

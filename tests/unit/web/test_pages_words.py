@@ -6,7 +6,15 @@ from datetime import timedelta
 import pytest
 
 from app.machine.decide import decide
-from app.machine.model import Acceptance, DecideOptions, Facts, PowerOperation, PreferredPowerState, WipeStatus
+from app.machine.model import (
+    Acceptance,
+    DecideOptions,
+    Facts,
+    InfraMachineStatus,
+    PowerOperation,
+    PreferredPowerState,
+    WipeStatus,
+)
 from app.state.attempts import Attempt
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo, MachineView
@@ -109,6 +117,20 @@ def test_row_says_what_is_not_known():
 )
 def test_cause_is_told_where_something_failed_or_is_stuck(seen, told):
     assert words.row(seen).cause == told
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        (picture(), "w1"),
+        (UNWIPED, "never wiped by us"),
+        (replace(UNWIPED, infra_machine_status=InfraMachineStatus(ready_to_use=True)), "the record of it is lost"),
+        (replace(picture(), wipe_status=WipeStatus()), "first wipe not done"),
+        (replace(picture(), wipe_status=WipeStatus(initial_wipe_done=True)), "first wipe"),
+    ],
+)
+def test_last_wipe_is_told_by_our_record(machine, said):
+    assert words.wiped_for(machine) == said
 
 
 def test_last_operation_is_told_with_its_age():
