@@ -97,6 +97,9 @@ class MachineSchema(Schema):
     ready_to_use = fields.Function(lambda view: view.decision.ready_to_use)
     running = fields.Function(lambda view: view.lease.operation if view.lease else None)
     queued = fields.String(allow_none=True)
+    last = fields.Nested(HistorySchema, allow_none=True)
+    mac = fields.String()
+    serial = fields.String()
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
 
 

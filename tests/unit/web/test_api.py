@@ -36,6 +36,15 @@ def test_list_holds_each_machine_with_phase_and_sentence(site: Site) -> None:
     assert first["powered_on"] is True
 
 
+def test_list_holds_what_firmware_calls_itself_and_the_last_operation(site: Site) -> None:
+    assert site.get(API).json["machines"][0]["last"] is None
+    site.views.extras[MACHINE_ID] = {"mac": "02-00-00-00-00-01", "serial": "SN77", "last": ENTRY}
+    machine = site.get(API).json["machines"][0]
+    assert (machine["mac"], machine["serial"]) == ("02-00-00-00-00-01", "SN77")
+    assert (machine["last"]["operation"], machine["last"]["outcome"]) == ("wipe", "failed")
+    assert machine["last"]["ended_at"].startswith("2026-")
+
+
 def test_parked_machine_shows_operation_and_words(site: Site) -> None:
     site.views.extras[MACHINE_ID] = {"attempts": (ATTEMPT,), "phase": "parked"}
     assert site.get(API).json["machines"][0]["parked"] == ["wipe"]
