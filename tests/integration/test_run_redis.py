@@ -108,4 +108,3 @@ def test_installed_server_is_preferred(tmp_path, monkeypatch):
     assert server_binary() == str(installed)
     installed.unlink()
     assert server_binary().endswith("valkey-server")
-

@@ -83,9 +83,7 @@ machines = st.builds(
     infra_machine_status=st.none() | statuses,
     bmc_config=st.none() | st.builds(BmcConfig, meta=metas, ipmi=ipmis, api_address=addresses),
     bmc_configuration=st.none()
-    | st.builds(
-        BmcConfiguration, meta=metas, ipmi=ipmis, api_address=addresses, manually_configured=st.booleans()
-    ),
+    | st.builds(BmcConfiguration, meta=metas, ipmi=ipmis, api_address=addresses, manually_configured=st.booleans()),
     machine_status=st.none()
     | st.builds(
         MachineStatus,

@@ -56,9 +56,7 @@ def expected(m: Machine, interval_s: float) -> tuple[str, list[dict[str, Any]], 
         return mode, due, None
     if asked_off:
         due.append({"name": "acknowledge_power_off"})
-    more, wait_s = _power(
-        m, i, mode, on, agent, must_be_on=must_be_on, asked_off=asked_off, interval_s=interval_s
-    )
+    more, wait_s = _power(m, i, mode, on, agent, must_be_on=must_be_on, asked_off=asked_off, interval_s=interval_s)
     return mode, due + more, wait_s
 
 

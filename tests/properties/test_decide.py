@@ -114,7 +114,10 @@ def test_what_is_not_known_is_waited_for(machine):
     machine = replace(machine, facts=Facts(powered_on=None, agent_accessible=None))
     decision = decide(machine, OPTIONS)
     forbidden = {
-        OperationName.WIPE, OperationName.TEARDOWN, OperationName.POWER_ON, OperationName.POWER_OFF,
+        OperationName.WIPE,
+        OperationName.TEARDOWN,
+        OperationName.POWER_ON,
+        OperationName.POWER_OFF,
         OperationName.ACKNOWLEDGE_REBOOT,
     }
     for operation in decision.operations:
@@ -169,9 +172,7 @@ def test_explain_decides_the_same_on_the_written_picture(machine):
     st.floats(0, 1e300),
 )
 def test_every_clock_is_survived(machine, now, stamp, interval_s):
-    machine = replace(
-        machine, now=now, reboot_status=RebootStatus(last_reboot_id="x", last_reboot_timestamp=stamp)
-    )
+    machine = replace(machine, now=now, reboot_status=RebootStatus(last_reboot_id="x", last_reboot_timestamp=stamp))
     options = DecideOptions(interval_s)
     decision = decide(machine, options)
     assert decision.wait_s is None or 0 < decision.wait_s <= interval_s
@@ -197,8 +198,9 @@ def after_effect(machine: Machine, done: Operation) -> Machine:  # noqa: PLR0911
             login = user_login(machine.bmc_config) if done.source == "user" else ours
             return replace(machine, bmc_configuration=login)
         case OperationName.WIPE:
-            wiped = WipeStatus(last_wipe_id=wish.wipe_id, last_wipe_install_event_id=wish.install_event_id,
-                               initial_wipe_done=True)
+            wiped = WipeStatus(
+                last_wipe_id=wish.wipe_id, last_wipe_install_event_id=wish.install_event_id, initial_wipe_done=True
+            )
             return replace(machine, wipe_status=wiped)
         case OperationName.ACKNOWLEDGE_POWER_OFF:
             power = replace(power, last_power_off_id=wish.power_off_request_id, wipe_id_at_power_off=wish.wipe_id)
