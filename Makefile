@@ -21,7 +21,7 @@ test: $(STAMP) ## unit, property and integration tests; ARGS='-k wipe'
 	@$(BIN)/python -m pytest $(ARGS)
 
 faults: $(STAMP) ## do all faults to a whole site; prints what came of each, and writes docs/faults.md
-	@$(BIN)/python -m pytest -p tests.fault_table --fault-table docs/faults.md -n 2 --dist worksteal -m fault \
+	@$(BIN)/python -m pytest -p tests.fault_table --fault-table docs/faults.md -n 3 --dist worksteal -m fault \
 		tests/integration
 
 check: $(STAMP) ## style, types and the directions of imports
