@@ -17,8 +17,13 @@ setup: $(STAMP) ## make .venv with everything in it
 lab: $(STAMP) ## a rack of virtual machines that live their whole life; ARGS='--once --machines 12', see ARGS=--help
 	@$(BIN)/omni-metal lab $(ARGS)
 
-test: $(STAMP) ## unit, property and integration tests; ARGS='-k wipe'
+test: $(STAMP) ## unit, property and integration tests, then all faults, side by side; ARGS='-k wipe'
+ifeq ($(ARGS),)
+	@$(BIN)/python -m pytest -m "not fault"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m fault tests/integration
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 faults: $(STAMP) ## do all faults to a whole site; prints what came of each, and writes docs/faults.md
 	@$(BIN)/python -m pytest -p tests.fault_table --fault-table docs/faults.md -n 3 --dist worksteal -m fault \

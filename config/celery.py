@@ -25,6 +25,7 @@ CELERY: dict[str, Any] = {
     "result_backend_always_retry": True,
     "result_backend_thread_safe": True,
     "result_extended": True,
+    "task_store_errors_even_if_ignored": True,
     "result_expires": RESULT_EXPIRES_S,
     "worker_prefetch_multiplier": 1,
     "worker_send_task_events": True,

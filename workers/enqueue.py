@@ -89,7 +89,11 @@ def _send(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlot
     arguments = {"machine_id": machine_id} | ({"operation_id": cause} if cause else {})
     try:
         sent = TASKS[operation.name].apply_async(
-            kwargs=arguments, retry=False, headers={SENT_HEADER: int(time.time() * 1000)}
+            kwargs=arguments,
+            retry=False,
+            headers={SENT_HEADER: int(time.time() * 1000)},
+            kwargsrepr=repr(arguments),
+            ignore_result=cause is not None,  # nobody waits for it, and storing it costs as much as a short task
         )
     except OperationalError as error:
         unmark_queued(leases, machine_id)

@@ -81,13 +81,15 @@ class Looker:
         rows = iter(pipe.execute())
         sights = []
         for machine, notes in pictures:
-            busy, short_since_ms = _standing(machine, next(rows), next(rows), next(rows))
-            sights.append(Sight(machine, notes, busy, parse_attempts(next(rows)), short_since_ms))
+            busy_since_ms = _busy_since_ms(machine, next(rows), next(rows), next(rows))
+            busy = busy_since_ms is not None
+            sights.append(Sight(machine, notes, busy, parse_attempts(next(rows)), busy_since_ms or 0))
         return sights
 
     def plan(self, sight: Sight) -> Plan:
         """What a look at this is going to do."""
-        return plan(sight, self._options, self._settings.machine_labels)
+        bounded = self._settings.max_concurrent_wipes > 0
+        return plan(sight, self._options, self._settings.machine_labels, wipes_bounded=bounded)
 
     def look(self, plan: Plan) -> None:
         """Bring our records up to date, and enqueue what is due. Raises OmniError, redis.RedisError."""
@@ -200,15 +202,13 @@ class Looker:
             self._alarms.wake(plan.machine.id, after_s=min(wakes_s))
 
 
-def _standing(machine: Machine, lease: bytes | None, queued: bytes | None, queued_left_ms: int) -> tuple[bool, int]:
-    """Whether an operation is queued or runs, and since when a short one does (Redis' ms; 0 = none does)."""
+def _busy_since_ms(machine: Machine, lease: bytes | None, queued: bytes | None, queued_left_ms: int) -> int | None:
+    """Since when an operation is queued or runs, in Redis' ms; None where neither is so."""
     if lease is not None:
-        held = parse(machine.id, lease)
-        return True, 0 if held.operation == OperationName.WIPE else held.since_ms
+        return parse(machine.id, lease).since_ms
     if queued is None:
-        return False, 0
-    queued_for_ms = QUEUED_S * 1000 - queued_left_ms
-    return True, 0 if queued.decode() == OperationName.WIPE else int(machine.now.timestamp() * 1000) - queued_for_ms
+        return None
+    return int(machine.now.timestamp() * 1000) - (QUEUED_S * 1000 - queued_left_ms)
 
 
 def _machine_status_edit(status: MachineStatus) -> Any:

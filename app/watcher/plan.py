@@ -1,7 +1,7 @@
 """What a look at a machine is going to do: a pure function of what is known of it.
 
-Reports wait while a short operation is queued or runs, since its end changes most of them once more: Omni then gets
-one update instead of two. What Omni acts on (ready, installed, an acknowledged request) never waits.
+Reports wait for a while where an operation is queued or runs, since its end mostly changes them once more: Omni then
+gets one update instead of two. What Omni acts on (ready, installed, an acknowledged request) never waits.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Sight:
     """All that a look begins with, read in one round trip for many machines.
 
     busy: a task of it is queued, or an operation runs.
-    short_since_ms: since when it is one that soon ends; 0 where there is none.
+    busy_since_ms: since when; 0 where neither is so.
     """
 
     machine: Machine
     notes: Notes
     busy: bool
     attempts: Mapping[str, Attempt]
-    short_since_ms: int = 0
+    busy_since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +72,33 @@ class Plan:
         return not (self.status or self.report or self.starts or self.acknowledgements or self.choice.forget)
 
 
-def plan(sight: Sight, options: DecideOptions, labels: Mapping[str, str]) -> Plan:
-    """What to do about the machine. labels: the operator's."""
+def plan(sight: Sight, options: DecideOptions, labels: Mapping[str, str], *, wipes_bounded: bool = False) -> Plan:
+    """What to do about the machine. labels: the operator's; wipes_bounded: a wipe that is due may not start yet."""
     now_ms = int(sight.machine.now.timestamp() * 1000)
     status = machine_status(sight.machine, sight.notes)
     machine = replace(sight.machine, machine_status=status) if status else sight.machine
     decision = decide(machine, options)
     choice = choose(machine, decision, sight.attempts, now_ms)
     report = infra_machine_status(machine, decision, labels)
-    wait_s = _wait_s(sight, choice, now_ms)
+    wait_s = _wait_s(sight, choice, now_ms, wipes_bounded=wipes_bounded)
     late_s = None
-    if wait_s > 0 and (status or report) and _may_wait(sight.machine, status, report):
-        status, report, machine, late_s = None, None, sight.machine, wait_s
+    if wait_s > 0 and status is not None and sight.machine.machine_status is not None:
+        status, late_s = None, wait_s  # a first one never waits: a wipe is not due without it
+    if wait_s > 0 and report is not None and _may_wait(sight.machine, report):
+        report, late_s = None, wait_s
     return Plan(sight, machine, decision, choice, status, report, late_s)
 
 
-def _wait_s(sight: Sight, choice: Choice, now_ms: int) -> float:
+def _wait_s(sight: Sight, choice: Choice, now_ms: int, *, wipes_bounded: bool) -> float:
     """How long reports may still wait."""
     if sight.busy:
-        return REPORT_WAIT_S - (now_ms - sight.short_since_ms) / 1000 if sight.short_since_ms else 0.0
-    starts_short = choice.operation is not None and choice.operation.name is not OperationName.WIPE
-    return REPORT_WAIT_S if starts_short else 0.0
+        return REPORT_WAIT_S - (now_ms - sight.busy_since_ms) / 1000
+    if choice.operation is None or (choice.operation.name is OperationName.WIPE and wipes_bounded):
+        return 0.0
+    return REPORT_WAIT_S
 
 
-def _may_wait(machine: Machine, status: MachineStatus | None, report: StatusReport | None) -> bool:
-    if status is not None and machine.machine_status is None:
-        return False  # a wipe is not due without it
-    if report is None:
-        return True
+def _may_wait(machine: Machine, report: StatusReport) -> bool:
     before = machine.infra_machine_status
     labels_stand = before is None or dict(before.meta.labels) == dict(report.labels)
     base = before or InfraMachineStatus()

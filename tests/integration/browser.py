@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = "chromium", "chromedriver"
+NARROW = 600  # px; telephones
 LOAD_S = 30  # a page of three machines on two busy cores
 _PASSING = (NoSuchElementException, StaleElementReferenceException)
 NO_SCRIPTS = {"profile.managed_default_content_settings.javascript": 2}
@@ -58,22 +59,27 @@ class Browser:
         self.find(".login button").click()
         self.until(lambda: self.path == "/")
 
+    def appear(self, width, scheme):
+        """Show pages in a window of this width (px), narrower than any real one if need be, in `light` or `dark`."""
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < NARROW}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+
     def complaints(self):
         """What the browser itself complains of: scripts that broke, things that our own policy refuses."""
         return [line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
 
 
 @contextlib.contextmanager
-def browser(site_url, *, scripts=True, dark=False, width=1280):
+def browser(site_url, *, scripts=True):
     """A new browser, which knows nothing of earlier ones."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which(CHROMIUM)
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", f"--window-size={width},900"):
+    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"):
         options.add_argument(argument)
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # chromium's sandbox is not for root
-    if dark:
-        options.add_argument("--force-dark-mode")
     if not scripts:
         options.add_experimental_option("prefs", NO_SCRIPTS)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

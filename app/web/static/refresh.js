@@ -2,6 +2,7 @@
 // Keeps what is shown current: every few seconds the same page is fetched, and the parts that changed are put in place.
 // A part in which somebody has ticked or typed something, or selects text, is left alone until that is over.
 (() => {
+  class Outdated extends Error {}
   const EVERY_MS = 5000;
   const ANSWER_MS = 10000;
   const told = document.getElementById("told");
@@ -40,7 +41,9 @@
 
   async function fetched() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(ANSWER_MS) });
-    if (!answer.ok || answer.redirected) throw new Error("no such page now");
+    if (answer.redirected) throw new Outdated("the login has ended");
+    if (answer.status === 404) throw new Outdated("there is nothing to show any more");
+    if (!answer.ok) throw new Outdated(`the provider answers with the error ${answer.status}`);
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   }
 
@@ -56,8 +59,9 @@
       current = new Date();
       stale.hidden = true;
       say();
-    } catch {
+    } catch (error) {
       stale.querySelector("b").textContent = current.toLocaleTimeString();
+      stale.querySelector("span").textContent = error instanceof Outdated ? error.message : "the provider does not answer";
       stale.hidden = false;
     }
   }

@@ -75,7 +75,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def apply_async(self, kwargs: dict[str, str], retry: bool, headers: dict[str, int]) -> SimpleNamespace:
+        def apply_async(self, kwargs: dict[str, str], retry: bool, **_: object) -> SimpleNamespace:
             assert set(kwargs) == {"machine_id", "operation_id"} and not retry
             site.sent.append(self.name)
             return SimpleNamespace(id="task-1")

@@ -32,7 +32,7 @@ class FakeTask:
     name: str
     sent: Sent
 
-    def apply_async(self, kwargs: dict[str, Any], retry: bool, headers: dict[str, int]) -> Any:
+    def apply_async(self, kwargs: dict[str, Any], retry: bool, headers: dict[str, int], **_: object) -> Any:
         if self.sent.error:
             raise self.sent.error
         self.sent.tasks.append((self.name, kwargs))
