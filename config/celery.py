@@ -28,6 +28,9 @@ CELERY: dict[str, Any] = {
     "task_store_errors_even_if_ignored": True,
     "result_expires": RESULT_EXPIRES_S,
     "worker_prefetch_multiplier": 1,
+    # After a lost connection Celery (5.6.3) counts the greenlets that run just then for the size of a gevent pool, and
+    # takes one task at a time from then on.
+    "worker_enable_prefetch_count_reduction": False,
     "worker_send_task_events": True,
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,

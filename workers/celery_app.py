@@ -14,6 +14,7 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 app = Celery(
     "omni-metal",
+    task_cls="workers.request:LastingTask",
     include=[
         "workers.bmc_setup",
         "workers.power",

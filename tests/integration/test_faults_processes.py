@@ -136,7 +136,8 @@ def test_each_task_delivered_twice_does_its_work_once(tmp_path, survived):
         site.until_ready_and_off(configured, wiped)
         site.until_in_talos(on, rebooted)
         site.until(lambda rack: not rack.observe(site.machines[removed]).known, 60, "removed")
-        wait_until(lambda: all(b"SUCCESS" in (site.result(task_id) or b"") for task_id in sent), 20)
+        wait_until(lambda: not site.redis.exists(*map(lease_key, names)), 20)
+        assert not any(b"FAILURE" in (site.result(task_id) or b"") for task_id in sent)
 
         done = [site.asked(p) - b for p, b in enumerate(before)]
         once = [{"poweroff": 1}, {"poweroff": 1}, {"poweron": 1}, {"poweroff": 1}, {"reboot": 1}, {"reboot": 1}]
