@@ -9,6 +9,7 @@ import redis
 
 from app.agents.client import GatewayClient
 from app.omni.client import Omni
+from app.omni.connect import connect_omni
 from app.state.attempts import Attempts
 from app.state.connection import connect
 from app.state.history import History
@@ -52,7 +53,7 @@ def build(
     return Services(
         settings=settings,
         redis=client,
-        omni=omni or Omni(settings.omni_api_endpoint, settings.id),
+        omni=omni or connect_omni(settings),
         gateway=gateway or GatewayClient(client, gateway_token(settings), call_timeout_s=settings.agent_call_timeout_s),
         mirror=Mirror(client, seal),
         leases=leases,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import grpc
 
-from app.omni.errors import EndpointInvalid
+from app.omni.endpoint import parse_endpoint
 
 # Omni's own clients use these three.
 MESSAGE_LIMIT_BYTES = 32 * 1024 * 1024
@@ -20,8 +18,6 @@ KEEPALIVE_TIMEOUT_MS = 20_000
 # grpc's own limit is 120 s: too long a wait after Omni is back.
 RECONNECT_FIRST_MS = 500
 RECONNECT_LIMIT_MS = 5_000
-
-PLAIN_PORT = 80
 
 
 class Signer(Protocol):
@@ -37,26 +33,9 @@ def unsigned(_method: str) -> Sequence[tuple[str, str]]:
     return ()
 
 
-def address_of(endpoint: str) -> str:
-    """`host:port` of an endpoint. Raises EndpointInvalid."""
-    parts = urlsplit(endpoint)
-    if parts.scheme == "https":
-        raise EndpointInvalid(
-            f"Omni endpoint {endpoint!r}: signed requests over TLS are not in this version; use an http:// endpoint"
-        )
-    try:
-        port = parts.port or PLAIN_PORT
-    except ValueError as error:
-        raise EndpointInvalid(f"Omni endpoint {endpoint!r}: {error}") from None
-    if parts.scheme not in ("http", "grpc") or not parts.hostname or parts.path.strip("/"):
-        raise EndpointInvalid(f"Omni endpoint {endpoint!r}: write it as http://HOST[:PORT]")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{port}"
-
-
 def open_channel(endpoint: str) -> grpc.Channel:
     """A channel to Omni. It connects with its first call, and again by itself after each break."""
-    address = address_of(endpoint)
+    place = parse_endpoint(endpoint)
     options = [
         ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
         ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
@@ -66,14 +45,6 @@ def open_channel(endpoint: str) -> grpc.Channel:
         ("grpc.min_reconnect_backoff_ms", RECONNECT_FIRST_MS),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_LIMIT_MS),
     ]
-    if _is_loopback(address):
+    if place.loopback:
         options.append(("grpc.enable_http_proxy", 0))  # a proxy's loopback is not ours
-    return grpc.insecure_channel(address, options=options, compression=COMPRESSION)
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return grpc.insecure_channel(place.address, options=options, compression=COMPRESSION)

@@ -9,7 +9,7 @@ import redis
 import structlog
 
 from app.alive import Sign
-from app.omni.client import Omni
+from app.omni.connect import connect_omni
 from app.state.connection import connect
 from app.watcher.leader import Leadership
 from app.watcher.loop import SECOND_S, TICK_S, Watcher
@@ -31,7 +31,7 @@ def run(settings: Settings) -> None:
     interpreter.tune()
     client = connect(settings)
     use_queue(settings)
-    omni = Omni(settings.omni_api_endpoint, settings.id)
+    omni = connect_omni(settings)
     leadership, sign = Leadership(client), Sign(settings, "watcher")
     while not stopping.is_set():
         sign.show()
