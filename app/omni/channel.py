@@ -1,4 +1,4 @@
-"""The connection to Omni: its endpoint, its channel options, and who signs the calls."""
+"""The channel to Omni: its options, whom it trusts, and who signs the calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Protocol
 
 import grpc
 
-from app.omni.endpoint import parse_endpoint
+from app.omni.endpoint import Endpoint
+from app.omni.pinning import Pin
+from app.omni.trust import trusted_roots
 
 # Omni's own clients use these three.
 MESSAGE_LIMIT_BYTES = 32 * 1024 * 1024
@@ -33,10 +35,14 @@ def unsigned(_method: str) -> Sequence[tuple[str, str]]:
     return ()
 
 
-def open_channel(endpoint: str) -> grpc.Channel:
-    """A channel to Omni. It connects with its first call, and again by itself after each break."""
-    place = parse_endpoint(endpoint)
-    options = [
+def open_channel(place: Endpoint, pin: Pin | None = None) -> grpc.Channel:
+    """A channel to Omni. It connects with its first call, and again by itself after each break.
+
+    Args:
+        place: where Omni answers.
+        pin: the one certificate to trust; without, those that the system's authorities have signed.
+    """
+    options: list[tuple[str, int | str]] = [
         ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
         ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
@@ -47,4 +53,11 @@ def open_channel(endpoint: str) -> grpc.Channel:
     ]
     if place.loopback:
         options.append(("grpc.enable_http_proxy", 0))  # a proxy's loopback is not ours
-    return grpc.insecure_channel(place.address, options=options, compression=COMPRESSION)
+    if not place.secure:
+        return grpc.insecure_channel(place.address, options=options, compression=COMPRESSION)
+    if pin is not None and pin.name:
+        options.append(("grpc.ssl_target_name_override", pin.name))
+        # The other name is for the certificate alone: what stands before Omni goes by the one that was asked for.
+        options.append(("grpc.default_authority", place.address))
+    credentials = grpc.ssl_channel_credentials(pin.pem if pin else trusted_roots())
+    return grpc.secure_channel(place.address, credentials, options=options, compression=COMPRESSION)

@@ -24,12 +24,13 @@ import grpc
 from google.protobuf.message import Message
 
 from app.machine.model import Phase
-from app.omni.channel import Signer, open_channel, unsigned
+from app.omni.channel import Signer, unsigned
+from app.omni.connection import Connection
 from app.omni.errors import AlreadyExists, Conflict, NotFound, OmniError, PermissionRefused, error_for
 from app.omni.kinds import Kind, finalizer, is_finalizer_of
 from app.omni.resource import Draft, Resource, blank
 from app.omni.watch import Watch
-from protos.gen.cosi import state_pb2, state_pb2_grpc
+from protos.gen.cosi import state_pb2
 
 # One call takes Omni milliseconds; a task that waits longer than this had better be tried again.
 CALL_TIMEOUT_S = 10.0
@@ -53,16 +54,16 @@ class Omni:
         *,
         timeout_s: float = CALL_TIMEOUT_S,
         signer: Signer | None = None,
+        skip_verify: bool = False,
     ) -> None:
         self.provider_id = provider_id
         self._timeout_s = timeout_s
         self._sign = signer or unsigned
-        self._channel = open_channel(endpoint)
-        self._stub = state_pb2_grpc.StateStub(self._channel)
+        self._connection = Connection(endpoint, skip_verify=skip_verify)
 
     def close(self) -> None:
         """End all calls and watches."""
-        self._channel.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +86,12 @@ class Omni:
         request = state_pb2.ListRequest(**self._place(kind), options=state_pb2.ListOptions())
         timeout_s = max(LIST_TIMEOUT_S, self._timeout_s)
         try:
-            responses = self._stub.List(request, timeout=timeout_s, metadata=self._metadata("List"))
-            return [Resource(kind, response.resource) for response in responses]
+            return self._connection.send(
+                lambda stub: [
+                    Resource(kind, response.resource)
+                    for response in stub.List(request, timeout=timeout_s, metadata=self._metadata("List"))
+                ]
+            )
         except grpc.RpcError as error:
             raise error_for("List", error.code(), error.details() or "", kind.value) from None
 
@@ -94,7 +99,10 @@ class Omni:
         """A watch of all resources of a kind, beginning with those that there are."""
         options = state_pb2.WatchOptions(bootstrap_contents=True, bootstrap_bookmark=True, aggregated=True)
         request = state_pb2.WatchRequest(**self._place(kind), options=options, api_version=1)
-        return Watch(kind, lambda: self._stub.Watch(request, metadata=self._metadata("Watch")))
+        return Watch(
+            kind,
+            lambda: self._connection.open_stream(lambda stub: stub.Watch(request, metadata=self._metadata("Watch"))),
+        )
 
     # Writing
 
@@ -226,9 +234,10 @@ class Omni:
         return current
 
     def _call(self, method: str, kind: Kind, resource_id: str, request: Message) -> Any:
-        call = getattr(self._stub, method)
         try:
-            return call(request, timeout=self._timeout_s, metadata=self._metadata(method))
+            return self._connection.send(
+                lambda stub: getattr(stub, method)(request, timeout=self._timeout_s, metadata=self._metadata(method))
+            )
         except grpc.RpcError as error:
             raise error_for(method, error.code(), error.details() or "", self._subject(kind, resource_id)) from None
 

@@ -10,7 +10,12 @@ from config.settings import Settings
 
 def connect_omni(settings: Settings) -> Omni:
     """A client; it connects with its first call. Raises KeyInvalid, EndpointInvalid."""
-    return Omni(settings.omni_api_endpoint, settings.id, signer=signer_of(settings))
+    return Omni(
+        settings.omni_api_endpoint,
+        settings.id,
+        signer=signer_of(settings),
+        skip_verify=settings.insecure_skip_tls_verify,
+    )
 
 
 def signer_of(settings: Settings) -> Signer | None:

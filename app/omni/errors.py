@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import grpc
 
+from app.omni.handshake import handshake_words
+
 # Enough to tell what is wrong; more would be a page of somebody else's text in our log.
 WORDS_LIMIT = 300
 
@@ -28,6 +30,15 @@ class OmniUnavailable(OmniError):
     """Omni did not answer, or broke off: try again."""
 
     hint = "Is Omni running, and is --omni-api-endpoint right and reachable from here?"
+
+
+class CertificateRefused(OmniUnavailable):
+    """No TLS connection was agreed on, mostly because Omni's certificate is not trusted: see `words`."""
+
+    hint = (
+        "Add the authority of Omni's certificate to those of this system, or name its file in SSL_CERT_FILE, or use "
+        "--insecure-skip-tls-verify; http:// is for an Omni without TLS."
+    )
 
 
 class Conflict(OmniError):
@@ -108,6 +119,9 @@ _PRECONDITION: dict[str, type[OmniError]] = {
 
 def error_for(method: str, code: grpc.StatusCode, details: str, subject: str = "") -> OmniError:
     """The error that a status of this method means."""
+    refused = handshake_words(details) if code is grpc.StatusCode.UNAVAILABLE else ""
+    if refused:
+        return CertificateRefused(method, subject, f"Omni is not trusted: {refused}")
     words = clean(details) or code.name
     return _class_for(method, code, words)(method, subject, words)
 
