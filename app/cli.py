@@ -26,6 +26,9 @@ GREENLET_QUEUES: Final = ("bmc", "poll")
 # Flower follows along: where processors are scarce, those that work on machines come first.
 LESS_URGENT: Final = 10
 
+# grpc would write lines of its own between ours; what matters of it comes as an error.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 
 @click.group(cls=OptionsGroup, context_settings=HELP_SETTINGS)
 def main() -> None:
@@ -189,10 +192,14 @@ def flower(arguments: tuple[str, ...]) -> None:
 
 
 def _load(options: tuple[str, ...], *, client: bool = False) -> Settings:
+    from app.start_checks import CHECKED, problems
     from config.settings import SettingsError, load
 
     try:
-        return load(options, os.environ, client=client)
+        # A child of `run` that has to be started again must come up with what `run` found good.
+        if client or CHECKED in os.environ:
+            return load(options, os.environ, client=client)
+        return load(options, os.environ, further=problems)
     except SettingsError as error:
         refuse(str(error))
 

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.errors import StartError
+from app.omni.endpoint import parse_endpoint
 from app.ports import check_free
 from config.addresses import bracketed, split_address
 from config.settings import Settings
@@ -22,7 +23,6 @@ log = structlog.get_logger()
 REDIS_TIMEOUT_S: Final = 3.0
 # Only a hint for the person who looks on: the watcher keeps trying, so it is not worth a long wait.
 OMNI_TIMEOUT_S: Final = 1.0
-HTTP_PORT: Final = 80
 
 
 def check_ports(settings: Settings) -> None:
@@ -58,9 +58,9 @@ def say_what_is_missing(settings: Settings) -> None:
             remedy="let your DHCP server start iPXE with the init script, and set --disable-dhcp-proxy",
             init_script=f"http://{bracketed(settings.api_advertise_address)}:{settings.api_port}/ipxe/init.ipxe",
         )
-    endpoint = urlsplit(settings.omni_api_endpoint)
+    endpoint = parse_endpoint(settings.omni_api_endpoint)
     try:
-        socket.create_connection((endpoint.hostname, endpoint.port or HTTP_PORT), timeout=OMNI_TIMEOUT_S).close()
+        socket.create_connection((endpoint.host, endpoint.port), timeout=OMNI_TIMEOUT_S).close()
     except OSError as error:
         log.warning(
             "omni_unreachable",

@@ -22,6 +22,7 @@ from app.child import WRONG_USAGE, Child
 from app.errors import StartError
 from app.flower_access import flower_address
 from app.instance import hold_state_dir
+from app.start_checks import CHECKED
 from app.startup import check_ports, check_redis, say_what_is_missing
 from config import logs
 from config.options import OPTIONS
@@ -126,7 +127,7 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
         environ = {**environ, "OMNI_METAL_REDIS_URL": server.url}
         settings = replace(settings, redis_url=server.url)
     say_what_is_missing(settings)
-    environ = {**environ, **_flower_link(settings)}
+    environ = {**environ, **_flower_link(settings), CHECKED: "1"}
     children = [Child(name, _command(words, options), environ) for name, words in _processes(settings).items()]
     log.info("starting", address=f"{settings.api_advertise_address}:{settings.api_port}", id=settings.id)
     return Supervisor(children, last).run()

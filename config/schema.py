@@ -47,10 +47,6 @@ class _Checks(Schema):
             if option.later
             and data.get(option.attribute, UNLESS_GIVEN[option.attribute]) != UNLESS_GIVEN[option.attribute]
         }
-        if data.get("omni_api_endpoint", "").startswith("https://"):
-            refused["omni_api_endpoint"] = [
-                "signed requests and TLS towards Omni are not in this version yet; use an http:// endpoint"
-            ]
         _raise(refused)
 
     @validates_schema(skip_on_field_errors=False)

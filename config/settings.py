@@ -8,7 +8,7 @@ Whatever is wrong, in whichever place, is said in one message, each with its pla
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -116,13 +116,20 @@ class Settings:
         return paths.run_dir(self.state_dir)
 
 
-def load(argv: Sequence[str], environ: Mapping[str, str], *, client: bool = False) -> Settings:
+Further = Callable[["Settings"], Iterable[tuple[str, str]]]
+"""Looks closer at settings: gives the name of an option with what is wrong with it and the remedy, for each."""
+
+
+def load(
+    argv: Sequence[str], environ: Mapping[str, str], *, client: bool = False, further: Further = lambda _: ()
+) -> Settings:
     """Read the settings of a command.
 
     Args:
         argv: options and nothing else.
         environ: the environment.
         client: the command looks at a running provider only: it needs neither Omni nor an address of its own.
+        further: finds what this package cannot know; an option that is wrong has its default there.
 
     Raises:
         SettingsError: naming everything that is wrong.
@@ -136,10 +143,12 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, client: bool = Fals
         values["state_dir"] = paths.default_state_dir(environ)
     if not client:
         problems += _fill_in(values, sources)
+    settings = Settings(**values, given=frozenset(sources.given))
+    problems += [f"{_named(name, sources.given.get(name))}: {reason}" for name, reason in further(settings)]
     if problems:
         many = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
         raise SettingsError("\n".join([f"{many} wrong, nothing was started:", *(f"  {text}" for text in problems)]))
-    return Settings(**values, given=frozenset(sources.given))
+    return settings
 
 
 def _check(sources: Sources) -> tuple[dict[str, Any], list[str]]:

@@ -80,7 +80,7 @@ class ServiceAccount:
 
 
 def load_account(text: str, now_s: float | None = None) -> ServiceAccount:
-    """The account in the text of OMNI_SERVICE_ACCOUNT_KEY: base64 of JSON with `name` and `pgp_key`.
+    """The account in the text of OMNI_SERVICE_ACCOUNT_KEY, at the start of the program.
 
     Args:
         text: the value of the variable.
@@ -89,16 +89,28 @@ def load_account(text: str, now_s: float | None = None) -> ServiceAccount:
     Raises:
         KeyInvalid: it is no such text, or its key cannot be used, or not any more.
     """
-    content = _content(text)
-    name, armored = _text_of(content, "name"), _text_of(content, "pgp_key")
-    try:
-        account = ServiceAccount(name, read_key(armored))
-    except KeyUnusable as error:
-        raise KeyInvalid(f"the key in it {error}; {MAKE}") from None
+    account = read_account(text)
     expires_at = account.expires_at
     if expires_at is not None and expires_at.timestamp() <= (time.time() if now_s is None else now_s):
         raise KeyInvalid(f"the key in it expired at {expires_at:%Y-%m-%d %H:%M} UTC; {MAKE}")
     return account
+
+
+def read_account(text: str) -> ServiceAccount:
+    """The account in base64 of JSON with `name` and `pgp_key`, expired or not.
+
+    A process that is started again must come up although the key has expired since: boots go on without Omni, which
+    says itself what it refuses.
+
+    Raises:
+        KeyInvalid: it is no such text, or its key cannot be used.
+    """
+    content = _content(text)
+    name, armored = _text_of(content, "name"), _text_of(content, "pgp_key")
+    try:
+        return ServiceAccount(name, read_key(armored))
+    except KeyUnusable as error:
+        raise KeyInvalid(f"the key in it {error}; {MAKE}") from None
 
 
 def _content(text: str) -> dict[str, Any]:

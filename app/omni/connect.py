@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.omni.account import load_account
+from app.omni.account import read_account
 from app.omni.channel import Signer
 from app.omni.client import Omni
 from config.settings import Settings
@@ -20,4 +20,4 @@ def connect_omni(settings: Settings) -> Omni:
 
 def signer_of(settings: Settings) -> Signer | None:
     """What signs the calls; None without a service account key."""
-    return load_account(settings.service_account_key).sign if settings.service_account_key else None
+    return read_account(settings.service_account_key).sign if settings.service_account_key else None

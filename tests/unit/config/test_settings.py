@@ -194,8 +194,17 @@ def test_wrong_file_is_refused_with_the_remedy(content, said, tmp_path):
     assert said in wrong(*MINIMAL, f"--config={file}")
 
 
-def test_https_endpoint_is_refused_in_words():
-    assert "not in this version yet; use an http:// endpoint" in wrong("--omni-api-endpoint=https://omni.test", HERE)
+def test_what_others_find_wrong_is_said_with_the_rest():
+    def further(settings):
+        yield "id", f"is no good; {settings.api_port} ports"
+        yield "service-account-key", "is no key"
+
+    with pytest.raises(SettingsError) as caught:
+        load([OMNI, HERE, "--id=bm", "--nope"], {"OMNI_SERVICE_ACCOUNT_KEY": "canary"}, further=further)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "3 settings are wrong, nothing was started:"
+    assert "  --id=bm (command line): is no good; 50042 ports" in lines
+    assert "  OMNI_SERVICE_ACCOUNT_KEY (environment OMNI_SERVICE_ACCOUNT_KEY): is no key" in lines
 
 
 def test_wildcard_is_refused_as_advertise_address():
