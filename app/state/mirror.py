@@ -7,8 +7,10 @@ called unknown and nothing may be decided. Kinds that hold a BMC login are seale
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
@@ -25,6 +27,7 @@ from app.state.clock import SETTLES_MS, STEPPED, ClockWatch, note_step
 from app.state.connection import as_bytes
 from app.state.facts import Notes, facts
 from app.state.secrets import SealBroken, Sealer
+from app.tls.authority import Authority
 
 MACHINES = "om:machines"
 COMPLETE = "om:mirror:complete"
@@ -36,6 +39,7 @@ WATCHED_MS = 60_000
 FRESH = "om:fresh"
 TRACKING = "om:tracking"
 JOIN_CONFIG = "om:join-config"
+AUTHORITY = "om:tls-authority"
 SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
 _STEPPED = b"Redis' clock was put forward or back; an operation from before may still run"
 # The notes of a machine of which nothing is left are of no use after this.
@@ -139,13 +143,17 @@ class Mirror:
 
     def join_config(self) -> str | None:
         """The machine configuration with which machines join Omni; None where it is not known."""
-        data = self._redis.get(JOIN_CONFIG)
-        if data is None:
-            return None
-        try:
-            return self._sealer.open(as_bytes(data), JOIN_CONFIG).decode()
-        except SealBroken:
-            return None
+        return self._sealed_text(JOIN_CONFIG)
+
+    def authority(self) -> Authority | None:
+        """Our own certificate authority; None where it is not known."""
+        text = self._sealed_text(AUTHORITY)
+        return Authority(**json.loads(text)) if text else None
+
+    def ca(self) -> str | None:
+        """The certificate of our own authority, PEM; None where it is not known."""
+        authority = self.authority()
+        return authority.certificate if authority else None
 
     # Writing
 
@@ -196,7 +204,11 @@ class Mirror:
 
     def put_join_config(self, text: str) -> None:
         """Store the machine configuration, sealed."""
-        self._redis.set(JOIN_CONFIG, self._sealer.seal(text.encode(), JOIN_CONFIG))
+        self._put_sealed_text(JOIN_CONFIG, text)
+
+    def put_ca(self, authority: Authority) -> None:
+        """Store our own certificate authority, its certificate and its key in one sealed box."""
+        self._put_sealed_text(AUTHORITY, json.dumps(asdict(authority)))
 
     def mark_complete(self, build: str, quarantine_ms: int) -> bool:
         """The mirror is whole, unless Redis was emptied since `begin_build` named this build: False.
@@ -242,6 +254,18 @@ class Mirror:
     def _take_out(self, kind: Kind, machine_id: str, created: str) -> bool:
         args = [kind.value, created, _EMPTY_S, machine_id, *(k.value for k in PICTURE_KINDS)]
         return bool(self._remove(keys=[machine_key(machine_id), MACHINES], args=args))
+
+    def _sealed_text(self, key: str) -> str | None:
+        data = self._redis.get(key)
+        if data is None:
+            return None
+        try:
+            return self._sealer.open(as_bytes(data), key).decode()
+        except SealBroken:
+            return None
+
+    def _put_sealed_text(self, key: str, text: str) -> None:
+        self._redis.set(key, self._sealer.seal(text.encode(), key))
 
     def _open(self, kind: Kind, machine_id: str, data: bytes) -> Resource:
         if kind in SEALED_KINDS:

@@ -12,6 +12,7 @@ from app.state.mirror import Mirror, MirrorUnreadable, machine_key
 from app.state.power import PowerNotes
 from app.state.secrets import SealBroken, Sealer
 from app.state.wake import Alarms
+from app.tls.authority import Authority
 from tests.unit.omni_in_memory import InMemoryOmni
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
@@ -75,6 +76,15 @@ def test_bmc_login_is_sealed_and_useless_with_another_key(mirror: Mirror, client
     assert b"s3cret" not in b"".join(client.hgetall(machine_key(MACHINE)).values())
     with pytest.raises(MirrorUnreadable, match="another key"):  # never: there is none
         Mirror(client, Sealer(b"x" * 32)).load(MACHINE)
+
+
+def test_authority_is_sealed_and_missing_with_another_key(mirror: Mirror, client: fakeredis.FakeRedis) -> None:
+    assert mirror.authority() is None and mirror.ca() is None
+    mirror.put_ca(Authority("the certificate", "the s3cret key"))
+    assert mirror.authority() == Authority("the certificate", "the s3cret key")
+    assert mirror.ca() == "the certificate"
+    assert b"s3cret" not in b"".join(client.get(key) for key in client.keys())
+    assert Mirror(client, Sealer(b"x" * 32)).ca() is None
 
 
 def test_box_of_another_machine_does_not_open() -> None:
