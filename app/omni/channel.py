@@ -56,8 +56,7 @@ def open_channel(place: Endpoint, pin: Pin | None = None) -> grpc.Channel:
     if not place.secure:
         return grpc.insecure_channel(place.address, options=options, compression=COMPRESSION)
     if pin is not None and pin.name:
+        # It is the `:authority` of every call as well: grpc refuses to call another host than it has verified.
         options.append(("grpc.ssl_target_name_override", pin.name))
-        # The other name is for the certificate alone: what stands before Omni goes by the one that was asked for.
-        options.append(("grpc.default_authority", place.address))
     credentials = grpc.ssl_channel_credentials(pin.pem if pin else trusted_roots())
     return grpc.secure_channel(place.address, credentials, options=options, compression=COMPRESSION)

@@ -17,8 +17,11 @@ from app.omni.resource import Draft, blank
 from lab.holding import Hold
 from lab.omni.access import PROVIDER_LABEL, Access
 from lab.omni.admin import Admin
+from lab.omni.certificates import Certificate
 from lab.omni.holds import Holds
 from lab.omni.service import StateService
+from lab.omni.signatures import Signatures
+from lab.omni.signed_only import SignedOnly
 from lab.omni.store import Store
 from protos.gen.cosi import state_pb2_grpc
 
@@ -46,11 +49,19 @@ url: tcp://[fdae:41e4:649b:9303::1]:8092
 
 
 class StandInOmni(Admin):
-    """An Omni with one provider registered. `calls` counts what the provider asked, by `Get InfraMachines`."""
+    """An Omni with one provider registered. `calls` counts what the provider asked, by `Get InfraMachines`.
 
-    def __init__(self, provider_id: str) -> None:
+    signatures: calls must be signed with one of its keys; without, nobody is asked who they are.
+    certificate: served from the next `serve` on; without, there is no TLS.
+    """
+
+    def __init__(
+        self, provider_id: str, *, signatures: Signatures | None = None, certificate: Certificate | None = None
+    ) -> None:
         store = Store()
         super().__init__(provider_id, store)
+        self.signatures = signatures
+        self.certificate = certificate
         self.calls: Counter[str] = Counter()
         self._service = StateService(store, Access(provider_id), self.calls)
         self._holds = Holds(provider_id)
@@ -61,9 +72,14 @@ class StandInOmni(Admin):
         """Answer the provider at this address; port 0 takes a free one. The answer is the port."""
         # Without this a second server could listen at the same port and take half of the calls.
         options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES))
-        server = grpc.aio.server(interceptors=[self._holds], options=options)
+        checks = [SignedOnly(self.signatures)] if self.signatures else []
+        server = grpc.aio.server(interceptors=[*checks, self._holds], options=options)
         state_pb2_grpc.add_StateServicer_to_server(self._service, server)
-        bound = server.add_insecure_port(f"{host}:{port}")
+        if self.certificate is None:
+            bound = server.add_insecure_port(f"{host}:{port}")
+        else:
+            credentials = grpc.ssl_server_credentials([(self.certificate.key_pem, self.certificate.pem)])
+            bound = server.add_secure_port(f"{host}:{port}", credentials)
         await server.start()
         self._server = server
         return bound

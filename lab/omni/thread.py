@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from lab.omni.server import StandInOmni
 
@@ -22,10 +22,10 @@ _Answer = TypeVar("_Answer")
 
 
 class OmniThread:
-    """A stand-in on a free port of the loopback."""
+    """A stand-in on a free port of the loopback; `checks` are those of StandInOmni."""
 
-    def __init__(self, provider_id: str) -> None:
-        self._omni = StandInOmni(provider_id)
+    def __init__(self, provider_id: str, **checks: Any) -> None:
+        self._omni = StandInOmni(provider_id, **checks)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in-omni", daemon=True)
         self._port = 0
@@ -33,7 +33,7 @@ class OmniThread:
     @property
     def endpoint(self) -> str:
         """Where it answers."""
-        return f"http://{HOST}:{self._port}"
+        return f"{'https' if self._omni.certificate else 'http'}://{HOST}:{self._port}"
 
     def do(self, act: Callable[[StandInOmni], _Answer]) -> _Answer:
         """Let `act` be done in the stand-in's thread; the answer is what it gives."""
