@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from config.pem import Key, PemUnreadable, read_certificates, read_key
+from app.tls.pem import Key, PemUnreadable, read_certificates, read_key
 
 ORGANIZATION: Final = "siderolabs"
 # A machine's clock may be behind ours when its agent dials first; an hour covers one that was set by hand.

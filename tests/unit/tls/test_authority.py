@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from app.tls.authority import Authority, AuthorityUnusable, make_authority, open_authority, pem_of
-from config.pem import read_certificates
+from app.tls.pem import read_certificates
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 YEAR_S = 365 * 86_400

@@ -9,7 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.tls.authority import Authority, AuthorityUnusable, make_authority
 from app.tls.leaf import issue
-from config.pem import read_certificates
+from app.tls.pem import read_certificates
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY_S = 86_400
