@@ -42,7 +42,7 @@ def main() -> None:
 @main.command(cls=OptionsCommand)
 def run(arguments: tuple[str, ...]) -> None:
     """Run the whole provider on this machine, with a Redis of its own unless --redis-url is given."""
-    settings = _load(arguments)
+    settings = _load(arguments, serves=True)
     from app import supervisor
 
     sys.exit(supervisor.run(settings, arguments, os.environ))
@@ -134,7 +134,7 @@ def version() -> None:
 @main.command(cls=OptionsCommand)
 def web(arguments: tuple[str, ...]) -> None:
     """Run the public port: HTTP for firmware, pages and API, and the agents' tunnels."""
-    settings = _load_process(arguments, "web")
+    settings = _load_process(arguments, "web", serves=True)
     from app.front import main as front
 
     front.run(settings)
@@ -191,22 +191,22 @@ def flower(arguments: tuple[str, ...]) -> None:
     workers_flower.run(settings)
 
 
-def _load(options: tuple[str, ...], *, client: bool = False) -> Settings:
-    from app.start_checks import CHECKED, problems
+def _load(options: tuple[str, ...], *, client: bool = False, serves: bool = False) -> Settings:
+    from app.start_checks import CHECKED, problems, problems_of_serving
     from config.settings import SettingsError, load
 
     try:
         # A child of `run` that has to be started again must come up with what `run` found good.
         if client or CHECKED in os.environ:
             return load(options, os.environ, client=client)
-        return load(options, os.environ, further=problems)
+        return load(options, os.environ, further=problems_of_serving if serves else problems)
     except SettingsError as error:
         refuse(str(error))
 
 
-def _load_process(options: tuple[str, ...], process: str) -> Settings:
+def _load_process(options: tuple[str, ...], process: str, *, serves: bool = False) -> Settings:
     """Read the settings of a process; processes that it starts read them anew from the environment."""
-    settings = _load(options)
+    settings = _load(options, serves=serves)
     os.environ["OMNI_METAL_ARGV"] = json.dumps(options)
     from config import logs
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from app.omni.account import KeyInvalid, load_account
 from app.omni.endpoint import parse_endpoint
 from app.omni.errors import EndpointInvalid
+from app.tls.files import check_files
 from config.settings import Settings
 
 CHECKED: Final = "OMNI_METAL_CHECKED"
@@ -20,6 +22,12 @@ def problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """The name of an option with what is wrong with it and the remedy, for each such."""
     yield from _check_endpoint(settings)
     yield from _check_key(settings)
+
+
+def problems_of_serving(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The same, with what only a process that serves machines must have: files need not be where workers run."""
+    yield from problems(settings)
+    yield from check_files(settings, datetime.now(UTC))
 
 
 def _check_endpoint(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,8 @@ OMNI_TIMEOUT_S: Final = 1.0
 def check_ports(settings: Settings) -> None:
     """Raise StartError unless our ports are free."""
     check_free(settings.api_listen_address, settings.api_port, "--api-port")
+    if settings.tls_enabled:
+        check_free(settings.api_listen_address, settings.tls_api_port, "--tls-api-port")
     check_free(*split_address(settings.gateway_listen), "--gateway-listen")
     if not settings.disable_flower:
         check_free(*split_address(settings.flower_listen), "--flower-listen")

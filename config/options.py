@@ -262,14 +262,30 @@ BMC = Group(
 TLS = Group(
     "TLS",
     (
-        _switch("tls-enabled", "Serve agents over TLS as well.", later=True),
-        Option("tls-api-port", Kind.PORT, "50043", "Port of gRPC over TLS.", later=True),
-        _switch("tls-agent-skip-verify", "Agents do not verify our certificate.", later=True),
-        Option("tls-ca-ttl", Kind.DURATION, "262800h", "Life of our own CA (30 years).", minimum="5m", later=True),
-        Option("tls-cert-ttl", Kind.DURATION, "24h", "Life of a certificate of our own CA.", minimum="5m", later=True),
-        Option("tls-ca-cert-file", Kind.PATH, "", "CA of an own certificate.", later=True),
-        Option("tls-cert-file", Kind.PATH, "", "Own certificate; needs --tls-key-file.", later=True),
-        Option("tls-key-file", Kind.PATH, "", "Key of the own certificate; needs --tls-cert-file.", later=True),
+        _switch("tls-enabled", "Serve agents over TLS, on a port of its own; each boot then holds the join token."),
+        Option("tls-api-port", Kind.PORT, "50043", "Port of gRPC over TLS."),
+        _switch("tls-agent-skip-verify", "Agents do not verify our certificate."),
+        Option("tls-ca-ttl", Kind.DURATION, "262800h", "Life of our own CA, kept in Omni (30 years).", minimum="5m"),
+        Option(
+            "tls-cert-ttl",
+            Kind.DURATION,
+            "24h",
+            "Life of a certificate of our own CA; renewed when a tenth of it is left.",
+            minimum="5m",
+        ),
+        Option(
+            "tls-ca-cert-file",
+            Kind.PATH,
+            "",
+            "CA of the certificate in --tls-cert-file; machines are told to trust it.",
+        ),
+        Option(
+            "tls-cert-file",
+            Kind.PATH,
+            "",
+            "Certificate to show instead of one of our own CA; read anew when it changes. Needs --tls-key-file.",
+        ),
+        Option("tls-key-file", Kind.PATH, "", "Key of the certificate; needs --tls-cert-file."),
         Option("tls-custom-ipxe-ca-cert-file", Kind.PATH, "", "CA that iPXE is to trust.", later=True),
     ),
 )

@@ -64,13 +64,21 @@ class _Checks(Schema):
     def check_certificate_with_key(self, data: dict[str, Any], **_kwargs: object) -> None:
         """Refuse a certificate without its key, and the key without it."""
         options = UNLESS_GIVEN | data
-        certificate, key = options["tls_cert_file"], options["tls_key_file"]
+        certificate, key, ca = options["tls_cert_file"], options["tls_key_file"], options["tls_ca_cert_file"]
         _raise(
             {
                 "tls_cert_file": ["needs --tls-key-file as well"] if certificate and not key else [],
                 "tls_key_file": ["needs --tls-cert-file as well"] if key and not certificate else [],
+                "tls_ca_cert_file": ["needs --tls-cert-file as well"] if ca and not certificate else [],
             }
         )
+
+    @validates_schema(skip_on_field_errors=False)
+    def check_tls_port(self, data: dict[str, Any], **_kwargs: object) -> None:
+        """Refuse one port for two listeners."""
+        options = UNLESS_GIVEN | data
+        if options["tls_enabled"] and options["tls_api_port"] == options["api_port"]:
+            _raise({"tls_api_port": ["is the port of --api-port; choose another for one of them"]})
 
     @validates_schema(skip_on_field_errors=False)
     def check_config_rule(self, data: dict[str, Any], **_kwargs: object) -> None:

@@ -73,11 +73,15 @@ def test_defaults_are_those_of_the_provider_that_it_replaces(attribute, default)
     assert getattr(Settings(), attribute) == default
 
 
+CERTIFICATE = {"OMNI_METAL_TLS_CERT_FILE": "/c", "OMNI_METAL_TLS_KEY_FILE": "/k"}
+NEED_EACH_OTHER = dict.fromkeys(("tls-cert-file", "tls-key-file", "tls-ca-cert-file"), CERTIFICATE)
+
+
 @pytest.mark.parametrize("option", [option for option in OPTIONS.values() if not option.later], ids=lambda o: o.name)
 def test_option_is_read_from_the_environment(option, tmp_path):
     value = str(tmp_path / "empty.yaml") if option.name == "config" else option.maximum or another(option)
     (tmp_path / "empty.yaml").touch()
-    environ = {"OMNI_ENDPOINT": "http://omni.test", option.variable: value}
+    environ = {"OMNI_ENDPOINT": "http://omni.test", **NEED_EACH_OTHER.get(option.name, {}), option.variable: value}
     found = load([HERE] if option.name != "api-advertise-address" else [], environ)
     assert getattr(found, option.attribute) != UNLESS_GIVEN[option.attribute]
     assert option.name in found.given
@@ -146,6 +150,8 @@ def test_empty_variable_counts_as_not_set():
         (["--secure-boot-enabled", "--use-local-boot-assets"], "cannot be had with --use-local-boot-assets"),
         (["--tls-cert-file=/c"], "needs --tls-key-file"),
         (["--tls-key-file=/k"], "needs --tls-cert-file"),
+        (["--tls-ca-cert-file=/a"], "needs --tls-cert-file"),
+        (["--tls-enabled", "--tls-api-port=50042"], "is the port of --api-port"),
         (["--tls-cert-ttl=4m59s"], "must be 5m or more"),
         (["--config-open", "--config-match-address"], "contradicts --config-match-address"),
         (["--flower-password=geheimnisträger"], "must be of ASCII characters"),
