@@ -129,7 +129,7 @@ def _product(folder: Path, options: LabOptions, rack: Rack) -> Product:
         f"--min-reboot-interval={options.cooldown}",
         *options.passed_on,
     ]
-    return Product(arguments, rack.provider_url, folder / "provider.log")
+    return Product(arguments, rack.provider_url, folder / "provider.log", rack.provider_environ())
 
 
 async def _live(options: LabOptions, rack: Rack, product: Product, screen: Screen, account: Account) -> None:

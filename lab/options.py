@@ -89,6 +89,7 @@ def _rack(given: argparse.Namespace) -> RackOptions:
         provider_url=(given.stand_ins or "").rstrip("/"),
         omni_port=given.omni_port,
         factory_port=given.factory_port,
+        secure=not given.stand_ins and not given.plain_omni,
     )
 
 
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="kept state directory (a fresh temporary one)")
     parser.add_argument("--api-port", type=int, metavar="PORT", help=f"of the provider ({API_PORT}, else a free one)")
     parser.add_argument("--min-reboot-interval", default="5s", metavar="TIME", help="the provider's cooldown (5s)")
+    parser.add_argument("--plain-omni", action="store_true", help="an Omni without TLS that asks nobody who they are")
     alone = parser.add_argument_group("stand-ins for a provider that runs elsewhere")
     alone.add_argument("--stand-ins", metavar="URL", help="start no provider: the machines find one at this URL")
     alone.add_argument("--host", default=HOST, metavar="HOST", help=f"address of all stand-ins ({HOST})")

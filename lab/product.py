@@ -35,8 +35,11 @@ class Product:
 
     announcement = "the provider starts"
 
-    def __init__(self, options: Sequence[str], url: str, log_path: Path) -> None:
+    def __init__(
+        self, options: Sequence[str], url: str, log_path: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.url = url
+        self._environ = dict(environ or {})
         self.log_path = log_path
         self.options = tuple(options)
         self._process: asyncio.subprocess.Process | None = None
@@ -51,7 +54,7 @@ class Product:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=child_environment(os.environ),
+                env=child_environment(os.environ) | self._environ,
                 start_new_session=True,
             )
 

@@ -17,6 +17,7 @@ from typing import Final, Self
 
 import grpc
 
+from config.options import OPTIONS
 from lab.agent_runner import run_agent
 from lab.bmc import Button
 from lab.booting import Surroundings
@@ -25,6 +26,9 @@ from lab.firmware import Identity
 from lab.machine import VirtualMachine
 from lab.observed import Observed, observe
 from lab.omni import StandInOmni
+from lab.omni.certificates import make_certificate
+from lab.omni.keys import make_key
+from lab.omni.signatures import Signatures
 from lab.statefiles import write_state_files
 from lab.wiping import WipePlan
 
@@ -43,6 +47,7 @@ class RackOptions:
     boot_s: how long firmware takes, and an installation.
     fail_wipes: the first so many wipes fail, with `fail_wipes_code` and `fail_wipes_words`.
     wipes_that_kill_agents: after those, so many wipes lose their agent half way.
+    secure: Omni serves TLS and wants signed calls, as a real one does.
     state_dir: where the files that name the BMCs are written; None is a temporary folder.
     """
 
@@ -62,6 +67,7 @@ class RackOptions:
     status_delay_s: float = 0.0
     command_delay_s: float = 0.0
     factory_delay_s: float = 0.0
+    secure: bool = False
     state_dir: Path | None = None
 
 
@@ -70,7 +76,8 @@ class Rack:
 
     def __init__(self, options: RackOptions | None = None) -> None:
         self.options = options or RackOptions()
-        self.omni = StandInOmni(self.options.provider_id)
+        self.key = make_key(self.options.provider_id)
+        self.omni = self._omni()
         self.factory = ImageFactory(self.options.factory_delay_s)
         self.wipes = WipePlan(
             fail=self.options.fail_wipes,
@@ -116,7 +123,7 @@ class Rack:
     async def start_omni(self) -> None:
         """Serve Omni, at the port that it had before if it was stopped; its state is kept."""
         self.omni_port = await self.omni.serve(self.options.host, self.omni_port)
-        self.omni_url = f"http://{self.options.host}:{self.omni_port}"
+        self.omni_url = f"{'https' if self.options.secure else 'http'}://{self.options.host}:{self.omni_port}"
 
     async def stop_omni(self) -> None:
         """Take Omni away."""
@@ -150,7 +157,12 @@ class Rack:
             f"--api-port={self.options.provider_port}",
             "--agent-test-mode",
             "--disable-dhcp-proxy",
+            *(["--insecure-skip-tls-verify"] if self.options.secure else []),
         ]
+
+    def provider_environ(self) -> dict[str, str]:
+        """What stands in the environment of such a provider: its service account key."""
+        return {OPTIONS["service-account-key"].variable: self.key.variable} if self.options.secure else {}
 
     def power_on(self) -> None:
         """Boot all machines from the network, by hand."""
@@ -179,6 +191,13 @@ class Rack:
     def complaints(self) -> list[str]:
         """What should never have happened to a machine."""
         return [f"{machine.id}: {words}" for machine in self.machines for words in machine.complaints]
+
+    def _omni(self) -> StandInOmni:
+        if not self.options.secure:
+            return StandInOmni(self.options.provider_id)
+        # As many a small Omni has it: a certificate that nobody has signed.
+        certificate = make_certificate(self.options.host, "omni.lab")
+        return StandInOmni(self.options.provider_id, signatures=Signatures(self.key), certificate=certificate)
 
     def _machine(self, index: int) -> VirtualMachine:
         identity = Identity(

@@ -46,7 +46,7 @@ def _product(rack: Rack, folder: Path) -> Product:
         "--min-reboot-interval=15m",
         f"--flower-listen=127.0.0.1:{free_port()}",
     ]
-    return Product(arguments, rack.provider_url, folder / "provider.log")
+    return Product(arguments, rack.provider_url, folder / "provider.log", rack.provider_environ())
 
 
 async def _measure(rack: Rack, product: Product) -> Figures:

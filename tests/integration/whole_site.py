@@ -39,6 +39,7 @@ class WholeSite:
 
     def __enter__(self):
         self.thread.__enter__()
+        self.environ = {**self.thread.rack.provider_environ(), **self.environ}
         options = [
             *self.thread.rack.provider_options(),
             f"--state-dir={self.folder / 'state'}",

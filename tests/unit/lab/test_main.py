@@ -84,6 +84,13 @@ def test_stand_ins_alone_find_their_provider_at_its_url():
 
 
 @pytest.mark.parametrize(
+    ("argv", "secure"), [([], True), (["--plain-omni"], False), (["--stand-ins=http://web:50042"], False)]
+)
+def test_omni_of_a_provider_of_ours_is_as_a_real_one_unless_told_otherwise(argv, secure):
+    assert lab_main.parse(argv).rack.secure is secure
+
+
+@pytest.mark.parametrize(
     ("argv", "said"),
     [
         (["--stand-ins=http://web:1", "--wipe-with-zeroes"], "no provider here that would take --wipe-with-zeroes"),
