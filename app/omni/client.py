@@ -26,7 +26,7 @@ from google.protobuf.message import Message
 from app.machine.model import Phase
 from app.omni.channel import Signer, unsigned
 from app.omni.connection import Connection
-from app.omni.errors import AlreadyExists, Conflict, NotFound, OmniError, PermissionRefused, error_for
+from app.omni.errors import AlreadyExists, Conflict, NotFound, OmniError, PermissionRefused
 from app.omni.kinds import Kind, finalizer, is_finalizer_of
 from app.omni.resource import Draft, Resource, blank
 from app.omni.watch import Watch
@@ -93,7 +93,7 @@ class Omni:
                 ]
             )
         except grpc.RpcError as error:
-            raise error_for("List", error.code(), error.details() or "", kind.value) from None
+            raise self._connection.error("List", error, kind.value) from None
 
     def watch(self, kind: Kind) -> Watch:
         """A watch of all resources of a kind, beginning with those that there are."""
@@ -102,6 +102,7 @@ class Omni:
         return Watch(
             kind,
             lambda: self._connection.open_stream(lambda stub: stub.Watch(request, metadata=self._metadata("Watch"))),
+            self._connection.error,
         )
 
     # Writing
@@ -239,7 +240,7 @@ class Omni:
                 lambda stub: getattr(stub, method)(request, timeout=self._timeout_s, metadata=self._metadata(method))
             )
         except grpc.RpcError as error:
-            raise error_for(method, error.code(), error.details() or "", self._subject(kind, resource_id)) from None
+            raise self._connection.error(method, error, self._subject(kind, resource_id)) from None
 
     def _place(self, kind: Kind) -> dict[str, Any]:
         return {"namespace": kind.namespace(self.provider_id), "type": kind.type(self.provider_id)}

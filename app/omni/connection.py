@@ -16,9 +16,10 @@ import grpc
 
 from app.omni.channel import open_channel
 from app.omni.endpoint import parse_endpoint
-from app.omni.errors import OmniUnavailable, clean
+from app.omni.errors import NotAuthenticated, OmniError, OmniUnavailable, clean, error_for
 from app.omni.handshake import handshake_words
 from app.omni.pinning import Pin, served_certificate
+from app.omni.skew import ClockComparison
 from protos.gen.cosi.state_pb2_grpc import StateStub
 
 # A hundred greenlets that all wait for an Omni that is away must not each ask it for its certificate.
@@ -32,6 +33,7 @@ class Connection:
 
     def __init__(self, endpoint: str, *, skip_verify: bool = False) -> None:
         self._place = parse_endpoint(endpoint)
+        self._clocks = ClockComparison(endpoint, skip_verify=skip_verify)
         self._pinned = skip_verify and self._place.secure
         self._lock = threading.Lock()
         self._pin: Pin | None = None
@@ -70,6 +72,19 @@ class Connection:
         stream = start(stub)
         stream.add_done_callback(lambda ended: self._suspect_after(stub, ended.details()))
         return stream
+
+    def error(self, method: str, status: grpc.RpcError, subject: str) -> OmniError:
+        """What a status means.
+
+        Args:
+            method: without its service, as `Get`.
+            status: what the call raised.
+            subject: what the call was about, for a person.
+        """
+        error = error_for(method, status.code(), status.details() or "", subject)
+        # A wrong clock is the usual reason for this, and Omni does not tell it from others.
+        clocks = self._clocks.words() if isinstance(error, NotAuthenticated) else ""
+        return NotAuthenticated(method, subject, f"{error.words}; {clocks}") if clocks else error
 
     def close(self) -> None:
         """End all calls."""

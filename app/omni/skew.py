@@ -7,6 +7,7 @@ compared with the `date` header of a plain HTTP answer from the same endpoint.
 from __future__ import annotations
 
 import http.client
+import threading
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,8 @@ TIMEOUT_S = 3.0
 WORTH_SAYING_S = 5.0
 # Omni refuses from here on.
 ALLOWED_S = 300.0
+# All watches and tasks are refused at once; one look is enough for them.
+COMPARED_FOR_S = 60.0
 
 
 def clock_skew_s(endpoint: str, *, skip_verify: bool = False, timeout_s: float = TIMEOUT_S) -> float | None:
@@ -46,6 +49,24 @@ def clock_skew_s(endpoint: str, *, skip_verify: bool = False, timeout_s: float =
         connection.close()
     server_s = _seconds(date)
     return None if server_s is None else (asked_s + answered_s) / 2 - server_s
+
+
+class ClockComparison:
+    """Compares the clocks for whoever was refused, at most once a minute. For any number of threads."""
+
+    def __init__(self, endpoint: str, *, skip_verify: bool = False) -> None:
+        self._endpoint, self._skip_verify = endpoint, skip_verify
+        self._lock = threading.Lock()
+        self._again_at_s = 0.0
+        self._words = ""
+
+    def words(self) -> str:
+        """`skew_words` of this clock, as it was less than a minute ago."""
+        with self._lock:
+            if time.monotonic() >= self._again_at_s:
+                self._words = skew_words(clock_skew_s(self._endpoint, skip_verify=self._skip_verify))
+                self._again_at_s = time.monotonic() + COMPARED_FOR_S
+            return self._words
 
 
 def skew_words(skew_s: float | None) -> str:

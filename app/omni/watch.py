@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import grpc
 
-from app.omni.errors import OmniUnavailable, clean, error_for
+from app.omni.errors import OmniError, OmniUnavailable, clean
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from protos.gen.cosi import state_pb2
@@ -54,9 +54,16 @@ WatchEvent = Bootstrap | Changed | Destroyed
 class Watch:
     """An iterator of WatchEvents. The connection is opened with the first event that is asked for."""
 
-    def __init__(self, kind: Kind, start: Callable[[], Any], bootstrap_timeout_s: float = BOOTSTRAP_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        start: Callable[[], Any],
+        error: Callable[[str, grpc.RpcError, str], OmniError],
+        bootstrap_timeout_s: float = BOOTSTRAP_TIMEOUT_S,
+    ) -> None:
         self.kind = kind
         self._start = start
+        self._error = error
         self._bootstrap_timeout_s = bootstrap_timeout_s
         self._lock = threading.Lock()
         self._call: Any = None
@@ -109,7 +116,7 @@ class Watch:
             if self._late:
                 words = f"no end of the present resources within {self._bootstrap_timeout_s:g} s"
                 raise OmniUnavailable("Watch", self.kind.value, words) from None
-            raise error_for("Watch", error.code(), error.details() or "", self.kind.value) from None
+            raise self._error("Watch", error, self.kind.value) from None
         finally:
             timer.cancel()
             call.cancel()

@@ -379,7 +379,9 @@ def test_watch_that_never_tells_the_end_of_the_bootstrap_is_given_up(omni):
         type=Kind.INFRA_MACHINE.type("bm"),
         options=state_pb2.WatchOptions(bootstrap_contents=True, aggregated=True),
     )
-    watch = Watch(Kind.INFRA_MACHINE, lambda: omni._connection.open_stream(lambda stub: stub.Watch(request)), bootstrap_timeout_s=0.3)
+    connection = omni._connection
+    start = lambda: connection.open_stream(lambda stub: stub.Watch(request))  # noqa: E731
+    watch = Watch(Kind.INFRA_MACHINE, start, connection.error, bootstrap_timeout_s=0.3)
     with pytest.raises(OmniUnavailable, match=r"within 0\.3 s"):
         next(watch)
 
