@@ -25,12 +25,14 @@ class WatcherHealth:
 
     watch_lag_s: how long the latest changes took from Omni to the mirror, by both clocks; 0 while nothing changes.
     compared_ago_s: since when the kind that was longest not compared whole has not been.
+    tls_problem: why our own certificate authority cannot be used, with the remedy, or ''.
     """
 
     omni_connected: bool
     problem: str
     watch_lag_s: float = 0.0
     compared_ago_s: float = 0.0
+    tls_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Health:
     problem: str
     watch_lag_s: float = 0.0
     compared_ago_s: float = 0.0
+    tls_problem: str = ""
 
 
 def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
@@ -69,6 +72,7 @@ def health(client: redis.Redis) -> Health:
         problem=watcher.problem if watcher else "no watcher is running",
         watch_lag_s=watcher.watch_lag_s if watcher else 0.0,
         compared_ago_s=watcher.compared_ago_s if watcher else 0.0,
+        tls_problem=watcher.tls_problem if watcher else "",
     )
 
 

@@ -20,6 +20,7 @@ from app.state.lease import LEASE_MS, longest_lives_ms
 from app.state.mirror import FRESH, QUARANTINE, Mirror
 from app.state.secrets import sealer
 from app.state.wake import Alarms
+from app.watcher.authority import AuthorityKeeper
 from app.watcher.echoes import Echoes
 from app.watcher.follow import COMPARE_EVERY_S, Followers
 from app.watcher.look import NOT_NOW_S, Looker
@@ -56,6 +57,7 @@ class Watcher:
         self._followers = Followers(omni, self._mirror, self._alarms, echoes)
         self._looker = Looker(settings, client, omni, self._mirror, echoes)
         self._provider = Provider(settings, client, omni, self._mirror)
+        self._authority = AuthorityKeeper(settings, omni, self._mirror)
         self._tracking = Tracking(client)
         self._strangers = Strangers(self._mirror, Boots(client))
         self._pool = ThreadPoolExecutor(LOOKS_AT_A_TIME, thread_name_prefix="look")
@@ -121,7 +123,7 @@ class Watcher:
                 log.info("omni_ready")
         connected = self._announced and self._followers.established()
         ages_s = (self._followers.lag_s(), self._followers.compared_ago_s())
-        note_watcher(self._redis, WatcherHealth(connected, problem, *ages_s))
+        note_watcher(self._redis, WatcherHealth(connected, problem, *ages_s, tls_problem=self._authority.problem))
 
     def _keep_connected(self) -> str:
         """Words about what keeps us from acting, or ''. Raises OmniError."""
@@ -137,11 +139,13 @@ class Watcher:
         if time.monotonic() - self._compare_s > COMPARE_EVERY_S:
             self._compare_s = time.monotonic()
             self._provider.refresh_join_config()
+            self._authority.refresh()
             self._strangers.show_out(self._omni)
         return ""
 
     def _announce(self) -> None:
         self._provider.announce()
+        self._authority.refresh()
         self._provider.keep_beating()
         self._announced = True
         self._compare_s = time.monotonic()
@@ -156,6 +160,7 @@ class Watcher:
             return
         find_lost_records(self._omni, self._mirror)
         self._provider.refresh_join_config()
+        self._authority.refresh()
         fresh = bool(self._redis.delete(FRESH))
         quarantine_ms = 0 if fresh or self._leases_kept else LEASE_MS
         if not self._mirror.mark_complete(self._build, quarantine_ms):

@@ -70,6 +70,7 @@ def _known(found: Health) -> list[Check]:
             f"{found.gateways} alive" if found.gateways else "none alive: agents cannot connect",
             required=False,
         ),
+        *([Check("tls", ok=False, words=found.tls_problem, required=False)] if found.tls_problem else []),
     ]
 
 

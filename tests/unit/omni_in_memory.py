@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from google.protobuf.message import Message
+
 from app.machine.model import Phase
-from app.omni.errors import NotFound, OmniUnavailable
+from app.omni.errors import AlreadyExists, NotFound, OmniUnavailable
 from app.omni.kinds import Kind
 from app.omni.resource import Draft, Resource, blank
 from protos.gen.cosi import state_pb2
@@ -44,6 +46,13 @@ class InMemoryOmni:
         """As the real one."""
         self._called("get")
         return self.stored.get((kind, machine_id))
+
+    def create(self, kind: Kind, resource_id: str, spec: Message | None = None) -> Resource:
+        """As the real one."""
+        self._called("create")
+        if (kind, resource_id) in self.stored:
+            raise AlreadyExists("Create", f"{kind.value}/{resource_id}", "resource already exists")
+        return self._store(kind, resource_id, lambda draft: draft.spec.CopyFrom(spec) if spec else None)
 
     def update(
         self,
