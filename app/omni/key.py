@@ -47,7 +47,7 @@ POINT_BYTES = 32
 
 # Signatures of the key's holder on itself: on a user id, or on the key.
 SELF_SIGNATURES = frozenset({0x10, 0x11, 0x12, 0x13, 0x1F})
-CREATED, KEY_LIFE = 2, 9
+CREATED, KEY_LIFE, ISSUER = 2, 9, 33
 
 
 class KeyUnusable(Exception):
@@ -99,14 +99,15 @@ def _read(found: Sequence[Packet]) -> Key:
     private = _private(fields, version, algorithm)
     if private.public_key().public_bytes_raw() != point:
         raise KeyUnusable("is damaged: its private and its public half do not fit together")
+    fingerprint = _fingerprint(version, body)
     primary = _primary(found)
-    life_s = _life_s(primary)
+    life_s = _life_s(primary, bytes([version]) + fingerprint)
     return Key(
         version=version,
         algorithm=algorithm,
         created_s=created_s,
         expires_s=created_s + life_s if life_s else None,
-        fingerprint=_fingerprint(version, body),
+        fingerprint=fingerprint,
         user_id=next((p.body.decode(errors="replace") for p in primary if p.tag == USER_ID), ""),
         private=private,
     )
@@ -155,13 +156,13 @@ def _primary(found: Sequence[Packet]) -> Sequence[Packet]:
     return found[:end]
 
 
-def _life_s(primary: Sequence[Packet]) -> int:
-    """Seconds from the key's creation to its end by its newest self-signature; 0: it has none."""
+def _life_s(primary: Sequence[Packet], holder: bytes) -> int:
+    """Seconds from the key's creation to its end by its holder's newest signature on it; 0: it has none."""
     newest_s, life_s = -1, 0
     for signature in (p for p in primary if p.tag == SIGNATURE):
         said = _said(Fields(signature.body))
         created_s = int.from_bytes(said.get(CREATED, b""), "big")
-        if said and created_s > newest_s:
+        if said and said.get(ISSUER, holder) == holder and created_s > newest_s:
             newest_s, life_s = created_s, int.from_bytes(said.get(KEY_LIFE, b""), "big")
     return life_s
 

@@ -1,0 +1,41 @@
+from app.start_checks import problems
+from config.settings import Settings
+from lab.omni.keys import make_key
+
+
+def _settings(**given):
+    return Settings(**{"omni_api_endpoint": "http://omni.test", **given})
+
+
+def test_key_of_this_provider_is_good():
+    assert list(problems(_settings(service_account_key=make_key("bare-metal").variable))) == []
+
+
+def test_omni_without_tls_needs_no_key():
+    assert list(problems(_settings())) == []
+
+
+def test_omni_with_tls_needs_a_key():
+    ((option, said),) = problems(_settings(omni_api_endpoint="https://omni.test"))
+    assert option == "service-account-key"
+    assert said.startswith("is required for an https:// endpoint; set it to what `omnictl infraprovider create ID`")
+
+
+def test_key_that_cannot_be_used_is_said():
+    ((option, said),) = problems(_settings(service_account_key="canary"))
+    assert option == "service-account-key"
+    assert "canary" not in said
+    assert "copy it anew" in said
+
+
+def test_key_of_another_provider_is_said():
+    ((option, said),) = problems(_settings(service_account_key=make_key("metal-2").variable))
+    assert option == "service-account-key"
+    assert said == "is the key of the provider 'metal-2', but --id is 'bare-metal'; make both the same"
+    assert list(problems(_settings(service_account_key=make_key("metal-2").variable, id="metal-2"))) == []
+
+
+def test_endpoint_with_a_path_is_said():
+    ((option, said),) = problems(_settings(omni_api_endpoint="http://omni.test/api"))
+    assert option == "omni-api-endpoint"
+    assert "without a path" in said
