@@ -8,6 +8,7 @@ await omni.stop()          # the state is kept: serve(host, port) is Omni restar
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import grpc.aio
@@ -18,6 +19,7 @@ from lab.holding import Hold
 from lab.omni.access import PROVIDER_LABEL, Access
 from lab.omni.admin import Admin
 from lab.omni.certificates import Certificate
+from lab.omni.front import Front
 from lab.omni.holds import Holds
 from lab.omni.service import StateService
 from lab.omni.signatures import Signatures
@@ -66,6 +68,7 @@ class StandInOmni(Admin):
         self._service = StateService(store, Access(provider_id), self.calls)
         self._holds = Holds(provider_id)
         self._server: grpc.aio.Server | None = None
+        self._front: Front | None = None
         self._create_join_config()
 
     async def serve(self, host: str, port: int) -> int:
@@ -75,18 +78,18 @@ class StandInOmni(Admin):
         checks = [SignedOnly(self.signatures)] if self.signatures else []
         server = grpc.aio.server(interceptors=[*checks, self._holds], options=options)
         state_pb2_grpc.add_StateServicer_to_server(self._service, server)
-        if self.certificate is None:
-            bound = server.add_insecure_port(f"{host}:{port}")
-        else:
-            credentials = grpc.ssl_server_credentials([(self.certificate.key_pem, self.certificate.pem)])
-            bound = server.add_secure_port(f"{host}:{port}", credentials)
+        plain = self.signatures is None and self.certificate is None
+        bound = server.add_insecure_port(f"{host}:{port}" if plain else "127.0.0.1:0")
         await server.start()
         self._server = server
-        return bound
+        return bound if plain else await self._serve_front(host, port, bound)
 
     async def stop(self) -> None:
         """Break off all calls and answer no more. What is not persistent is lost."""
         self._collector.stop()
+        if self._front is not None:
+            await self._front.stop()
+            self._front = None
         if self._server is not None:
             await self._server.stop(grace=None)
             self._server = None
@@ -99,6 +102,10 @@ class StandInOmni(Admin):
     def hold(self, method: str, kind: Kind, resource_id: str, *, done: bool = False) -> Hold:
         """Hold such calls back; done: they are carried out, and only not answered."""
         return self._holds.add(method, kind, resource_id, done=done)
+
+    async def _serve_front(self, host: str, port: int, behind: int) -> int:
+        self._front = Front(self.signatures.clock if self.signatures else time.time)
+        return await self._front.serve(host, port, self.certificate, behind)
 
     def _create_join_config(self) -> None:
         draft = Draft(blank(Kind.PROVIDER_JOIN_CONFIG, self.provider_id, self.provider_id))
