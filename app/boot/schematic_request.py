@@ -25,6 +25,8 @@ _ANSWER_LIMIT_BYTES = 65_536
 _WORDS_LIMIT = 300
 _ID = re.compile(r"[0-9a-f]{64}")
 _OK = (200, 201)
+# A factory that refuses an argument may quote it.
+_INLINE = re.compile(r"(talos\.config\.inline=)[A-Za-z0-9+/=]+")
 # A factory or a proxy before it that says "not now".
 _BUSY = (408, 425, 429)
 
@@ -112,5 +114,6 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
 
 
 def _clean(text: str) -> str:
-    """A peer's text, fit for a log line and a console: one line, printable, short."""
+    """A peer's text, fit for a log line and a console: one line, printable, short, and without our join token."""
+    text = _INLINE.sub(r"\1[machine configuration]", text)
     return "".join(c if c.isprintable() else " " for c in text[:_WORDS_LIMIT]).strip()

@@ -1,7 +1,8 @@
 """Decide what a machine that boots over the network is told: a pure function of its picture.
 
-    answer = boot_for(machine, BootRequest(uuid, arch="arm64"), settings)
-    # Refusal -> 404; DiskBoot -> app.machine.script.disk_script; FactoryBoot -> app.machine.script.factory_script
+    answer = boot_for(machine, BootRequest(uuid, arch="arm64"), settings, inline_config)
+    # Refusal -> 404; HeldBack -> 503
+    # DiskBoot -> app.machine.script.disk_script; FactoryBoot -> app.machine.script.factory_script
 
 Guarantees: no answer boots the disk of a machine that needs a wipe, but for one that is rejected or whose record is
 lost (a refused boot falls through to the disk as well, so that is what cordoned machines get). Nothing that could
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from app.machine.facts import boot_mode
@@ -62,6 +63,9 @@ class BootSettings:
     boot_from_disk_method: DiskMethod = DiskMethod.IPXE_EXIT
     secure_boot_enabled: bool = False
     agent_test_mode: bool = False
+    tls_enabled: bool = False
+    tls_api_port: int = 50043
+    tls_agent_skip_verify: bool = False
 
     @property
     def http_url(self) -> str:
@@ -71,6 +75,8 @@ class BootSettings:
     @property
     def agent_address(self) -> str:
         """Where agents reach us. They misread `name:PORT`, so a host name comes with a scheme."""
+        if self.tls_enabled:
+            return f"https://{self._host}:{self.tls_api_port}"
         return self.http_url if self._ip is None else f"{self._host}:{self.api_port}"
 
     @property
@@ -96,15 +102,22 @@ class BootRequest:
 
 @dataclass(frozen=True, slots=True)
 class Schematic:
-    """What an image of the image factory is made with."""
+    """What an image of the image factory is made with. With TLS the arguments hold the join token."""
 
-    kernel_args: tuple[str, ...] = ()
+    kernel_args: tuple[str, ...] = field(default=(), repr=False)
     extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The machine gets 404 with this text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """What the machine would boot is not known yet: it gets 503 with this text, and asks again."""
 
     text: str
 
@@ -128,11 +141,24 @@ class FactoryBoot:
     secure_boot: bool
 
 
-BootAnswer = Refusal | DiskBoot | FactoryBoot
+BootAnswer = Refusal | HeldBack | DiskBoot | FactoryBoot
 
 
-def boot_for(machine: Machine, request: BootRequest, settings: BootSettings) -> BootAnswer:
-    """The answer to a machine that asks for its boot script. Raises ScriptRefused."""
+def boot_for(
+    machine: Machine, request: BootRequest, settings: BootSettings, inline_config: str | None = None
+) -> BootAnswer:
+    """The answer to a machine that asks for its boot script.
+
+    Args:
+        machine: its picture.
+        request: what firmware says.
+        settings: the options that count.
+        inline_config: the machine configuration as it stands in a kernel argument, which TLS needs (docs/boot.md);
+            None where it is not known.
+
+    Raises:
+        ScriptRefused: a value may not stand in a script.
+    """
     wish = machine.infra_machine or InfraMachine()
     if wish.cordoned:
         return Refusal("machine is cordoned")
@@ -141,32 +167,35 @@ def boot_for(machine: Machine, request: BootRequest, settings: BootSettings) -> 
     mode = boot_mode(machine)
     if mode is BootMode.TALOS_DISK:
         return DiskBoot(settings.boot_from_disk_method)
+    if settings.tls_enabled and inline_config is None:
+        return HeldBack("the machine configuration is not known yet: try again in a few seconds")
+    defaults = _default_args(settings, inline_config or "")
     machine_id = machine.id or request.uuid
     arch = Arch.ARM64 if request.arch == "arm64" else Arch.AMD64
     if mode is BootMode.AGENT_PXE:
-        schematic, version = _agent_schematic(machine_id, wish, arch, settings), settings.agent_mode_talos_version
+        arguments, extensions = (*defaults, *_agent_args(settings)), AGENT_EXTENSIONS
+        version = settings.agent_mode_talos_version
     else:
-        schematic, version = _talos_schematic(machine_id, wish, arch, settings), wish.cluster_talos_version
+        arguments, extensions = defaults, tuple(checked_word(e, "extension", machine_id) for e in wish.extensions)
+        version = wish.cluster_talos_version
+    schematic = Schematic((*arguments, *_console(arch), *_extra(wish, machine_id)), extensions)
     checked_name(version, "Talos version", machine_id)
     return FactoryBoot(machine_id, mode, schematic, version, arch, settings.secure_boot_enabled)
 
 
-def _agent_schematic(machine_id: str, wish: InfraMachine, arch: Arch, settings: BootSettings) -> Schematic:
-    agent = [f"metal.provider.address={settings.agent_address}"]
-    if settings.agent_test_mode:
-        agent.append("metal.provider.test.mode=1")
-    arguments = (*_default_args(settings), *agent, *_console(arch), *_extra(wish, machine_id))
-    return Schematic(arguments, AGENT_EXTENSIONS)
-
-
-def _talos_schematic(machine_id: str, wish: InfraMachine, arch: Arch, settings: BootSettings) -> Schematic:
-    arguments = (*_default_args(settings), *_console(arch), *_extra(wish, machine_id))
-    return Schematic(arguments, tuple(checked_word(e, "extension", machine_id) for e in wish.extensions))
-
-
-def _default_args(settings: BootSettings) -> tuple[str, ...]:
+def _default_args(settings: BootSettings, inline_config: str) -> tuple[str, ...]:
     # iPXE puts the machine's own UUID here; it is the one setting that may stand in a script.
-    return (f"talos.config={settings.http_url}/config?u=${{uuid}}",)
+    fetched = f"talos.config={settings.http_url}/config?u=${{uuid}}"
+    return (fetched, f"talos.config.inline={inline_config}") if settings.tls_enabled else (fetched,)
+
+
+def _agent_args(settings: BootSettings) -> tuple[str, ...]:
+    arguments = [f"metal.provider.address={settings.agent_address}"]
+    if settings.agent_test_mode:
+        arguments.append("metal.provider.test.mode=1")
+    if settings.tls_enabled and settings.tls_agent_skip_verify:
+        arguments.append("metal.provider.tls.skip.verify=1")
+    return tuple(arguments)
 
 
 def _console(arch: Arch) -> tuple[str, ...]:

@@ -6,13 +6,17 @@ told to come again; iPXE does so by itself.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import Forbidden, ServiceUnavailable
 
+from app.boot.errors import ConfigNotReady
+from app.boot.inline import inline_config
 from app.boot.join import machine_config
 from app.machine import script
-from app.machine.boot import BootAnswer, BootRequest, DiskBoot, DiskMethod, FactoryBoot, Refusal, boot_for
+from app.machine.boot import BootRequest, DiskBoot, DiskMethod, FactoryBoot, HeldBack, Refusal, boot_for
 from app.machine.model import BootMode
 from app.state.boots import Named
 from app.web.access import client_address
@@ -22,12 +26,15 @@ from app.web.services import Services
 
 log = structlog.get_logger()
 
+Told = Refusal | DiskBoot | FactoryBoot
 # The mirror is built within seconds once Redis and Omni answer.
 MIRROR_RETRY_AFTER_S = 5
 # How often `/config` was refused since Redis was last empty.
 CONFIG_REFUSED = "om:count:config_refused"
 # How boots count that start no machine: one that must not boot from the network, or the mirror is not complete.
 REFUSED, HELD_BACK = "refused", "held-back"
+# Linux on amd64 and arm64 keeps 2,048 bytes of a command line; some 300 of them are those of Talos itself.
+LONGEST_ARGUMENTS_BYTES = 1_700
 # What a client sends is logged up to this length.
 _LONGEST_SHOWN = 64
 
@@ -58,12 +65,11 @@ def _boot(services: Services) -> Response:
     machine = services.mirror.load(asked.uuid)
     # Asked after the machine was read: a Redis emptied between the two then reads as not complete, never as unknown.
     if not services.mirror.complete():
-        services.boots.count(HELD_BACK)
-        log.warning("boot_held_back", machine_id=asked.uuid, reason="the mirror is not complete")
-        raise ServiceUnavailable(
-            "the mirror of Omni is not complete yet: try again in a few seconds", retry_after=MIRROR_RETRY_AFTER_S
-        )
-    answer = boot_for(machine, asked, services.boot_settings)
+        _hold_back(services, asked.uuid, "the mirror of Omni is not complete yet: try again in a few seconds")
+    inline, lacking = _inline_config(services)
+    answer = boot_for(machine, asked, services.boot_settings, inline)
+    if isinstance(answer, HeldBack):
+        _hold_back(services, asked.uuid, lacking or answer.text)
     body, status = _told(services, answer)
     address = client_address(request)
     if request.method != "HEAD":
@@ -78,12 +84,32 @@ def _boot(services: Services) -> Response:
     return text(body, status)
 
 
+def _hold_back(services: Services, machine_id: str, reason: str) -> NoReturn:
+    services.boots.count(HELD_BACK)
+    log.warning("boot_held_back", machine_id=machine_id, reason=reason)
+    raise ServiceUnavailable(reason, retry_after=MIRROR_RETRY_AFTER_S)
+
+
+def _inline_config(services: Services) -> tuple[str | None, str]:
+    """What `/config` serves as a kernel argument of TLS; where there is none, why."""
+    if not services.settings.tls_enabled:
+        return None, ""
+    try:
+        return inline_config(_machine_config(services)), ""
+    except ConfigNotReady as error:
+        return None, str(error)
+
+
+def _machine_config(services: Services) -> str:
+    return machine_config(services.mirror, services.trust.documents())
+
+
 def _shown(text: str) -> str:
     """What firmware sent, as far as it is shown to people."""
     return "".join(c for c in text[:_LONGEST_SHOWN] if c.isprintable())
 
 
-def _told(services: Services, answer: BootAnswer) -> tuple[str, int]:
+def _told(services: Services, answer: Told) -> tuple[str, int]:
     """The body and the status that say this answer."""
     match answer:
         case Refusal():
@@ -91,11 +117,24 @@ def _told(services: Services, answer: BootAnswer) -> tuple[str, int]:
         case DiskBoot():
             return script.disk_script(answer.method), 404 if answer.method is DiskMethod.HTTP_404 else 200
         case FactoryBoot():
+            _look_at_length(answer)
             schematic_id = services.factory.schematic_id(answer.schematic)
             return script.factory_script(answer, schematic_id, services.boot_settings), 200
 
 
-def _mode(answer: BootAnswer) -> str:
+def _look_at_length(boot: FactoryBoot) -> None:
+    size_bytes = len(" ".join(boot.schematic.kernel_args))
+    if size_bytes > LONGEST_ARGUMENTS_BYTES:
+        log.warning(
+            "kernel_arguments_long",
+            machine_id=boot.machine_id,
+            size_bytes=size_bytes,
+            effect="Linux cuts off what is beyond 2,048 bytes, those of Talos itself included",
+            remedy="fewer extra_kernel_args; with TLS a CA with an Ed25519 or ECDSA key, or fewer documents",
+        )
+
+
+def _mode(answer: Told) -> str:
     match answer:
         case Refusal():
             return REFUSED
@@ -109,7 +148,7 @@ def _config(services: Services) -> Response:
     machine_id = request.args.get("u", "").lower()[:_LONGEST_SHOWN]
     if not services.settings.config_open:
         _check_window(services, machine_id)
-    body = machine_config(services.mirror)
+    body = _machine_config(services)
     log.info("config_served", machine_id=machine_id, address=client_address(request))
     return text(body, content_type="application/yaml")
 

@@ -8,6 +8,7 @@ import redis
 
 from app.boot.factory import ImageFactory
 from app.boot.schematic_store import SchematicStore
+from app.boot.trust import Trust
 from app.machine.boot import BootSettings, DiskMethod
 from app.machine.model import DecideOptions
 from app.state.boots import Boots
@@ -31,6 +32,7 @@ class Services:
     views: Views
     history: History
     factory: ImageFactory
+    trust: Trust
     boot_settings: BootSettings
     decide_options: DecideOptions
 
@@ -40,14 +42,16 @@ def connect_services(settings: Settings) -> Services:
     client = connect(settings)
     seal = sealer(settings)
     store = SchematicStore(client, settings.state_dir / "schematics")
+    mirror = Mirror(client, seal)
     return Services(
         settings=settings,
         redis=client,
-        mirror=Mirror(client, seal),
+        mirror=mirror,
         boots=Boots(client),
         views=Views(client, seal, settings),
         history=History(client),
         factory=ImageFactory(settings.image_factory_base_url, store, locks=client),
+        trust=Trust(settings, mirror),
         boot_settings=boot_settings(settings),
         decide_options=decide_options(settings),
     )
@@ -63,4 +67,7 @@ def boot_settings(settings: Settings) -> BootSettings:
         boot_from_disk_method=DiskMethod(settings.boot_from_disk_method),
         secure_boot_enabled=settings.secure_boot_enabled,
         agent_test_mode=settings.agent_test_mode,
+        tls_enabled=settings.tls_enabled,
+        tls_api_port=settings.tls_api_port,
+        tls_agent_skip_verify=settings.tls_agent_skip_verify,
     )

@@ -44,6 +44,15 @@ def test_question_is_a_post_of_the_schematic_and_gives_its_id(factory: FactorySt
     }
 
 
+def test_factory_that_quotes_the_machine_configuration_is_not_quoted(factory: FactoryStub) -> None:
+    factory.status = 400
+    factory.answer = b'bad argument "talos.config.inline=KLUv/QBYAQ+A==", the 2nd'
+    with pytest.raises(FactoryRefused) as caught:
+        SchematicRequest(factory.url)(BODY)
+    assert "KLUv" not in str(caught.value)
+    assert 'bad argument "talos.config.inline=[machine configuration]", the 2nd' in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "error"),
     [

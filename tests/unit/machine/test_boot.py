@@ -10,6 +10,7 @@ from app.machine.boot import (
     DiskBoot,
     DiskMethod,
     FactoryBoot,
+    HeldBack,
     Refusal,
     boot_for,
 )
@@ -23,12 +24,12 @@ CONFIG = "talos.config=http://10.0.0.1:50042/config?u=${uuid}"
 AGENT = "metal.provider.address=10.0.0.1:50042"
 
 
-def answer(machine, request=REQUEST, **settings):
-    return boot_for(machine, request, replace(SETTINGS, **settings))
+def answer(machine, request=REQUEST, inline=None, **settings):
+    return boot_for(machine, request, replace(SETTINGS, **settings), inline)
 
 
-def factory(machine, request=REQUEST, **settings):
-    found = answer(machine, request, **settings)
+def factory(machine, request=REQUEST, inline=None, **settings):
+    found = answer(machine, request, inline, **settings)
     assert isinstance(found, FactoryBoot)
     return found
 
@@ -171,3 +172,65 @@ def test_dangerous_values_are_refused_by_name(machine, value):
 
 def test_line_end_in_extra_arguments_only_separates_words():
     assert factory(wish(at_rest(), extra_kernel_args="a\r\nb")).schematic.kernel_args[-2:] == ("a", "b")
+
+
+INLINE = "KLUv/QBYAQAA=="
+
+
+def test_agent_with_tls_gets_its_arguments_in_their_order():
+    boot = factory(
+        wish(at_rest(), extra_kernel_args="a=b"),
+        inline=INLINE,
+        tls_enabled=True,
+        tls_agent_skip_verify=True,
+        agent_test_mode=True,
+    )
+    assert boot.schematic.kernel_args == (
+        CONFIG,
+        f"talos.config.inline={INLINE}",
+        "metal.provider.address=https://10.0.0.1:50043",
+        "metal.provider.test.mode=1",
+        "metal.provider.tls.skip.verify=1",
+        "console=tty0",
+        "console=ttyS0",
+        "a=b",
+    )
+
+
+def test_talos_with_tls_gets_the_configuration_inline_and_nothing_for_an_agent():
+    boot = factory(allocated(), inline=INLINE, tls_enabled=True, tls_agent_skip_verify=True)
+    assert boot.schematic.kernel_args == (
+        CONFIG,
+        f"talos.config.inline={INLINE}",
+        "console=tty0",
+        "console=ttyS0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "agent_address"),
+    [("provider.lan", "https://provider.lan:7"), ("2001:db8::1", "https://[2001:db8::1]:7")],
+)
+def test_address_of_agents_with_tls_always_has_its_scheme(address, agent_address):
+    boot = factory(at_rest(), inline=INLINE, tls_enabled=True, tls_api_port=7, api_advertise_address=address)
+    assert f"metal.provider.address={agent_address}" in boot.schematic.kernel_args
+    assert "metal.provider.tls.skip.verify=1" not in boot.schematic.kernel_args
+
+
+@pytest.mark.parametrize("machine", [at_rest(), allocated(), Machine(id=ID, now=NOW)])
+def test_boot_with_tls_waits_for_the_configuration(machine):
+    assert isinstance(answer(machine, tls_enabled=True), HeldBack)
+
+
+def test_machine_that_boots_its_disk_waits_for_nothing():
+    assert isinstance(answer(allocated(installs=1), tls_enabled=True), DiskBoot)
+    assert isinstance(answer(wish(at_rest(), cordoned=True), tls_enabled=True), Refusal)
+
+
+def test_options_of_tls_do_nothing_without_it():
+    boot = factory(at_rest(), inline=INLINE, tls_agent_skip_verify=True)
+    assert boot.schematic.kernel_args == (CONFIG, AGENT, "console=tty0", "console=ttyS0")
+
+
+def test_arguments_are_not_shown():
+    assert INLINE not in repr(factory(at_rest(), inline=INLINE, tls_enabled=True))

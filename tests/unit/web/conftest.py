@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.boot.trust import Trust
 from app.machine.verbs import Verb
 from app.web.app import create_app
 from app.web.services import Services, boot_settings, decide_options
@@ -43,6 +44,7 @@ def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             views=cast(Any, views),
             history=cast(Any, history),
             factory=cast(Any, factory),
+            trust=Trust(settings, mirror),
             boot_settings=boot_settings(settings),
             decide_options=decide_options(settings),
         )

@@ -64,6 +64,7 @@ class FakeMirror:
     is_complete: bool = True
     join: str | None = f"kind: SideroLinkConfig\napiUrl: grpc://omni?jointoken={JOIN_TOKEN}\n"
     error: Exception | None = None
+    authority: str | None = "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"
 
     def complete(self) -> bool:
         return self.is_complete
@@ -75,6 +76,9 @@ class FakeMirror:
 
     def join_config(self) -> str | None:
         return self.join
+
+    def ca(self) -> str | None:
+        return self.authority
 
 
 @dataclass

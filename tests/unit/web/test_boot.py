@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 from collections.abc import Callable
 
 import pytest
 import redis
 import yaml
+import zstandard
 
 from app.boot.errors import FactoryRefused, FactoryUnavailable
 from app.machine.model import Acceptance
-from tests.unit.web.stand_ins import FACTORY_ID, MACHINE_ID, OTHER_ID, Site, picture
+from tests.unit.web.stand_ins import FACTORY_ID, JOIN_TOKEN, MACHINE_ID, OTHER_ID, Site, picture
 
 CHAIN_BASE = f"#!ipxe\nchain --replace https://pxe.factory.talos.dev/pxe/{FACTORY_ID}"
 
@@ -259,3 +262,75 @@ def test_unknown_configuration_is_503_in_words(site: Site) -> None:
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert "Omni" in answer.text
+
+
+def inline_of(site: Site) -> str:
+    """The machine configuration in the kernel arguments of the last boot."""
+    (value,) = [a for a in site.factory.asked[-1].kernel_args if a.startswith("talos.config.inline=")]
+    packed = base64.b64decode(value.partition("=")[2], validate=True)
+    return zstandard.ZstdDecompressor().decompress(packed).decode()
+
+
+@pytest.mark.parametrize("infra", [{}, {"cluster_talos_version": "v1.13.2"}])
+def test_boot_with_tls_holds_the_text_that_config_serves(make_site: Callable[..., Site], infra: dict[str, str]) -> None:
+    site = make_site(tls_enabled=True)
+    site.mirror.machines[MACHINE_ID] = picture(**infra)
+    assert site.boot().status_code == 200
+    served = site.get(f"/config?u={MACHINE_ID}", "10.0.0.7").text
+    assert inline_of(site) == served
+    documents = list(yaml.safe_load_all(served))
+    assert [document["kind"] for document in documents] == ["SideroLinkConfig", "TrustedRootsConfig"]
+    assert documents[1] == {
+        "apiVersion": "v1alpha1",
+        "kind": "TrustedRootsConfig",
+        "name": "infra-provider-ca",
+        "certificates": site.mirror.authority,
+    }
+
+
+def test_new_join_configuration_makes_another_image(make_site: Callable[..., Site]) -> None:
+    site = make_site(tls_enabled=True)
+    site.boot()
+    site.mirror.join = "kind: SideroLinkConfig\napiUrl: grpc://omni?jointoken=another\n"
+    site.boot()
+    assert site.factory.asked[0] != site.factory.asked[1]
+    assert "jointoken=another" in inline_of(site)
+
+
+@pytest.mark.parametrize(("missing", "words"), [("authority", "certificate authority"), ("join", "configuration")])
+def test_boot_with_tls_waits_for_what_it_must_hold(make_site: Callable[..., Site], missing: str, words: str) -> None:
+    site = make_site(tls_enabled=True)
+    setattr(site.mirror, missing, None)
+    answer = site.boot()
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert words in answer.text
+    assert site.boots.counted == ["held-back"]
+    assert not site.boots.noted
+    assert site.get(f"/config?u={MACHINE_ID}", "10.0.0.7").status_code == 503
+
+
+def test_boot_of_a_disk_with_tls_waits_for_nothing(make_site: Callable[..., Site]) -> None:
+    site = make_site(tls_enabled=True)
+    site.mirror.authority = site.mirror.join = None
+    site.mirror.machines[MACHINE_ID] = picture(cluster_talos_version="v1.13.2", install_event_id=1)
+    assert site.boot().text == "#!ipxe\nexit\n"
+
+
+def test_configuration_without_tls_holds_no_authority(site: Site) -> None:
+    assert "TrustedRootsConfig" not in site.get(f"/config?u={MACHINE_ID}", "10.0.0.7").text
+    site.boot()
+    assert not any("inline" in argument for argument in site.factory.asked[0].kernel_args)
+
+
+def test_arguments_that_linux_would_cut_are_told_without_quoting_them(
+    make_site: Callable[..., Site], capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = make_site(tls_enabled=True)
+    site.boot()
+    assert "kernel_arguments_long" not in capsys.readouterr().out
+    site.mirror.authority = secrets.token_hex(2_000)
+    site.boot()
+    said = capsys.readouterr().out
+    assert "kernel_arguments_long" in said
+    assert inline_of(site) and JOIN_TOKEN not in said and "inline=" not in said
