@@ -8,10 +8,12 @@ from celery import Celery
 
 from config.celery import CELERY, broker_url
 from config.settings import Settings
+from workers import transport
 from workers.events import BatchedEvents
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
+transport.use()
 app = Celery(
     "omni-metal",
     task_cls="workers.request:LastingTask",

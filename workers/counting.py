@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.machine.decide import operation_id as id_of
 from app.machine.model import Operation
 from app.state.attempts import Attempt
@@ -11,11 +13,11 @@ from workers.services import Services
 from workers.turn import Turn
 
 
-def count_success(services: Services, turn: Turn) -> None:
-    """Forget the failed attempts. A reboot into the right mode has succeeded only when the machine is there."""
+def count_success(services: Services, turn: Turn, pipe: Any) -> None:
+    """Forget the failed attempts, on a pipeline. A reboot into the right mode has succeeded only once it is there."""
     name = turn.operation.name.value
     if not turn.operation.wrong_mode:
-        services.attempts.clear(turn.machine.id, name)
+        services.attempts.clear(turn.machine.id, name, client=pipe)
         return
     cause = id_of(turn.machine.id, turn.operation)
     before = services.attempts.of(turn.machine.id).get(name)
@@ -25,7 +27,7 @@ def count_success(services: Services, turn: Turn) -> None:
     parked = bool(before and before.parked and before.operation_id == cause)
     next_ms = _parked_until(services, now) if parked else now
     attempt = Attempt(name, cause, count, next_ms, parked, "nothing_changed", words, now)
-    services.attempts.store(turn.machine.id, attempt)
+    services.attempts.store(turn.machine.id, attempt, pipe)
 
 
 def count_failure(services: Services, operation: Operation, machine_id: str, error: Exception, words: str) -> Attempt:

@@ -32,6 +32,7 @@ class Guard:
     def __init__(self, leases: Leases, lease: Lease) -> None:
         self._leases = leases
         self.lease = lease
+        self.look_again_s = 0.0
         self._renewed_s = time.monotonic()
         self._lost = False
         self._retaken = False
@@ -64,11 +65,11 @@ class Guard:
                 self._renew()
 
     def end(self) -> None:
-        """Give the lease back."""
+        """Give the lease back, and have the machine looked at in `look_again_s`."""
         with self._lock:
             self._ended = True
             try:
-                self._leases.give_back(self.lease)
+                self._leases.give_back(self.lease, self.look_again_s)
             except redis.RedisError:
                 log.warning("lease_not_given_back", machine_id=self.lease.machine_id)  # it ends by itself within 30 s
 

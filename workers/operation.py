@@ -100,9 +100,7 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
         unmark_queued(services.leases, machine_id)
         return f"{SKIPPED}Redis does not answer ({type(error).__name__})"
     with services.keeper.hold(lease) as guard:
-        entry, look_again_s = _attempt(services, procedure, machine_id, guard)
-    with _bookkeeping("alarm"):
-        services.alarms.wake(machine_id, after_s=look_again_s)
+        entry, guard.look_again_s = _attempt(services, procedure, machine_id, guard)
     log.info("operation_ended", outcome=entry.outcome, words=entry.words)
     if entry.outcome == "failed":
         raise OperationFailed(entry.words)
@@ -190,8 +188,10 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
         return _failed(services, entry, operation, machine_id, failure)
     done = entry("done", words)
     with _bookkeeping("success"):
-        count_success(services, turn)
-        services.history.add(machine_id, done)
+        pipe = services.redis.pipeline(transaction=False)
+        count_success(services, turn, pipe)
+        services.history.add(machine_id, done, pipe)
+        pipe.execute()
     return done, 0.0
 
 

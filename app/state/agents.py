@@ -14,6 +14,7 @@ import redis.asyncio
 from app.omni.kinds import PICTURE_KINDS
 from app.state.connection import as_fields
 from app.state.facts import Tunnel
+from app.state.lease import lease_key
 from app.state.metrics import TUNNELS
 from app.state.wake import ALARMS
 
@@ -82,15 +83,17 @@ redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return 1
 """
 )
+# The end of an operation wakes the watcher anyhow.
 _UNREGISTER_LUA = (
     _NOW
     + """
 if redis.call('HGET', KEYS[1], 'number') == ARGV[2] then
   redis.call('DEL', KEYS[1])
   redis.call('SET', KEYS[5], string.format('%.0f', now), 'EX', ARGV[3])
-  """
+  if redis.call('EXISTS', KEYS[6]) == 0 then """
     + _WAKE
     + """
+  end
 end
 return 1
 """
@@ -125,6 +128,7 @@ def _keys(machine_id: str) -> list[str]:
         f"om:m:{machine_id}",
         ALARMS,
         gone_key(machine_id),
+        lease_key(machine_id),
     ]
 
 
@@ -184,7 +188,7 @@ class AgentRegistry:
         return superseded
 
     async def unregister(self, machine_id: str, number: int) -> None:
-        """The tunnel ended: note when, if the entry is still this tunnel's, and wake the watcher."""
+        """The tunnel ended: note when, if the entry is still its own, and wake the watcher, if nobody else will."""
         await self._unregister(keys=_keys(machine_id), args=[machine_id, number, _GONE_S])
 
     async def leave(self, gateway_id: str) -> None:

@@ -61,9 +61,9 @@ class Attempts:
         """Keep a failed attempt."""
         (client or self._redis).hset(attempts_key(machine_id), attempt.operation, json.dumps(asdict(attempt)))
 
-    def clear(self, machine_id: str, *operations: str) -> None:
+    def clear(self, machine_id: str, *operations: str, client: Any = None) -> None:
         """Forget the attempts at these operations; at all of them where none is named."""
         if operations:
-            self._redis.hdel(attempts_key(machine_id), *operations)
+            (client or self._redis).hdel(attempts_key(machine_id), *operations)
         else:
             self._redis.delete(attempts_key(machine_id))

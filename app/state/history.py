@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import redis
 
@@ -40,13 +41,14 @@ class History:
         """The operations of a machine, newest first."""
         return [read_entry(text) for text in self._redis.lrange(history_key(machine_id), 0, KEPT - 1)]
 
-    def add(self, machine_id: str, entry: HistoryEntry) -> None:
-        """Put an entry on top, and count it."""
-        pipe = self._redis.pipeline(transaction=False)
+    def add(self, machine_id: str, entry: HistoryEntry, on: Any = None) -> None:
+        """Put an entry on top, and count it. on: a pipeline that is yet to be executed."""
+        pipe = on if on is not None else self._redis.pipeline(transaction=False)
         pipe.lpush(history_key(machine_id), json.dumps(asdict(entry)))
         pipe.ltrim(history_key(machine_id), 0, KEPT - 1)
         count_operation(pipe, entry.operation, entry.outcome, (entry.ended_ms - entry.started_ms) / 1000)
-        pipe.execute()
+        if on is None:
+            pipe.execute()
 
 
 def history_key(machine_id: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import redis
 
 from app.state.connection import as_bytes
+from app.state.wake import ALARMS, WAKE_LUA
 
 LEASE_MS = 30_000
 RENEW_EVERY_S = 10.0
@@ -51,9 +52,9 @@ redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[4])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 'retaken'
 """
-_GIVE_BACK_LUA = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
+_GIVE_BACK_LUA = f"""
+if redis.call('GET', KEYS[2]) == table.remove(ARGV) then redis.call('DEL', KEYS[2]) end
+{WAKE_LUA}
 """
 _QUEUE_LUA = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -131,9 +132,10 @@ class Leases:
         answer = self._renew(keys=keys, args=[lease.text, lease.fence, LEASE_MS, _FENCE_TTL_S])
         return Renewal(answer.decode())
 
-    def give_back(self, lease: Lease) -> None:
-        """End the lease, if it is still ours."""
-        self._give_back(keys=[lease_key(lease.machine_id)], args=[lease.text])
+    def give_back(self, lease: Lease, look_again_s: float = 0.0) -> None:
+        """End the lease, if it is still ours, and have the machine looked at in so many seconds."""
+        keys = [ALARMS, lease_key(lease.machine_id)]
+        self._give_back(keys=keys, args=[int(look_again_s * 1000), lease.machine_id, lease.text])
 
     def current(self, machine_id: str) -> Lease | None:
         """The lease that stands on a machine."""

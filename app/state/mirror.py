@@ -27,6 +27,7 @@ from app.state.clock import SETTLES_MS, STEPPED, ClockWatch, note_step
 from app.state.connection import as_bytes
 from app.state.facts import Notes, facts
 from app.state.secrets import SealBroken, Sealer
+from app.state.wake import ALARMS
 from app.tls.authority import Authority
 
 MACHINES = "om:machines"
@@ -62,6 +63,7 @@ class Mirror:
         self._redis = client
         self._sealer = sealer
         self._put = client.register_script(mirror_scripts.PUT)
+        self._put_and_wake = client.register_script(mirror_scripts.PUT_AND_WAKE)
         self._remove = client.register_script(mirror_scripts.REMOVE)
         self._complete = client.register_script(mirror_scripts.COMPLETE)
         self._clock = ClockWatch()
@@ -165,6 +167,11 @@ class Mirror:
             whoever stored the newer one may have decided before.
         """
         return bool(self._put_on(self._redis, resource, force=force))
+
+    def put_and_wake(self, resource: Resource) -> None:
+        """Store a resource that Omni told of; where it is news, the watcher is to look at the machine now."""
+        machine, machines, *words = self._put_words(resource, force=False)
+        self._put_and_wake(keys=[machine, machines, ALARMS], args=words)
 
     def put_all(self, resources: Iterable[Resource]) -> None:
         """Store resources that were just read from Omni, in one round trip."""

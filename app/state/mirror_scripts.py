@@ -11,6 +11,16 @@ redis.call('PERSIST', KEYS[1])
 redis.call('SADD', KEYS[2], ARGV[5])
 return 1
 """
+# Where it is news, the watcher's alarm goes off now.
+PUT_AND_WAKE = f"""
+local function put() {PUT} end
+local news = put()
+if news == 1 then
+  local t = redis.call('TIME')
+  redis.call('ZADD', KEYS[3], 'LT', t[1] * 1000 + math.floor(t[2] / 1000), ARGV[5])
+end
+return news
+"""
 REMOVE = """
 local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
 if cur and cur > ARGV[2] .. '~' then return 0 end

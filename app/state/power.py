@@ -14,8 +14,8 @@ from app.machine.model import PowerState
 from app.state.mirror import machine_key
 from app.state.wake import ALARMS
 
-# A change wakes the watcher; the same answer again only refreshes its time. A time ahead of the clock stands from
-# before the clock was put back, and bars nothing.
+# A change wakes the watcher, unless an operation has seen it: its end does. The same answer again only refreshes its
+# time. A time ahead of the clock stands from before the clock was put back, and bars nothing.
 _OBSERVE_LUA = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -30,7 +30,8 @@ for i = 1, #ARGV, 3 do
   local stood = before and string.match(before, '@(%d+)$')
   if not barred(stood, at) and not barred(redis.call('HGET', key, 'f:acted'), at) then
     redis.call('HSET', key, 'f:power', ARGV[i + 1] .. '@' .. string.format('%.0f', at))
-    if not before or string.match(before, '^[A-Z]+') ~= ARGV[i + 1] then
+    local changed = not before or string.match(before, '^[A-Z]+') ~= ARGV[i + 1]
+    if changed and ARGV[i + 2] ~= '' then
       redis.call('ZADD', KEYS[1], 'LT', now, ARGV[i])
     end
   end

@@ -107,8 +107,8 @@ class Follower:
                         self._replace(resources, generation)
                     case Changed(resource):
                         self._lag_s, self._changed_s = max(0.0, time.time() - resource.updated_s), time.monotonic()
-                        if not self._echoes.is_one(resource) and self._mirror.put(resource):
-                            self._alarms.wake(resource.id)
+                        if not self._echoes.is_one(resource):
+                            self._mirror.put_and_wake(resource)
                     case Destroyed(resource):
                         self._destroyed(resource)
 

@@ -148,6 +148,7 @@ class Looker:
         lease, taken = self._leases.take(machine_id, name.value, "watcher")
         if not taken:
             return
+        look_again_s = NOT_NOW_S
         try:
             started_ms = now_ms(self._redis)
             machine = self._mirror.load(machine_id)
@@ -158,9 +159,9 @@ class Looker:
             cause, ended_ms = operation_id(machine_id, operation), now_ms(self._redis)
             entry = HistoryEntry(name.value, cause, "", started_ms, ended_ms, "done", operation.reason, 0)
             self._history.add(machine_id, entry)
+            look_again_s = 0.0
         finally:
-            self._leases.give_back(lease)
-        self._alarms.wake(machine_id)
+            self._leases.give_back(lease, look_again_s)
 
     def _write_acknowledgement(self, machine_id: str, infra_machine: InfraMachine, operation: Operation) -> None:
         if operation.name is OperationName.ACKNOWLEDGE_REBOOT:

@@ -11,7 +11,9 @@ import pytest
 from app.omni.kinds import PICTURE_KINDS, Kind
 from app.state.agents import GATEWAYS, AgentRegistry, agent_key
 from app.state.connection import now_ms
+from app.state.lease import Leases
 from app.state.mirror import machine_key
+from app.state.wake import Alarms
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
 GATEWAY, ADDRESS = "g1", "192.0.2.1:1"
@@ -104,3 +106,15 @@ def test_gateways_that_ended_unseen_are_forgotten_after_an_hour(site: Site) -> N
     site.redis.zadd(GATEWAYS, {"long-gone": now - HOUR_MS - 1_000, "just-now": now - HOUR_MS + 60_000})
     site.run(lambda registry: registry.renew(GATEWAY, ADDRESS, {}, {}))
     assert set(site.redis.zrange(GATEWAYS, 0, -1)) == {b"just-now", GATEWAY.encode()}
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_tunnel_that_ends_wakes_the_watcher_unless_an_operation_works_whose_end_does(works: bool) -> None:
+    site = Site()
+    number, alarms = site.connect(), Alarms(site.redis)
+    alarms.take(10)
+    if works:
+        Leases(site.redis).take(MACHINE, "power_off", "t1")
+    site.run(lambda registry: registry.unregister(MACHINE, number))
+    assert alarms.take(10) == ([] if works else [MACHINE])
+    assert not site.redis.exists(agent_key(MACHINE))

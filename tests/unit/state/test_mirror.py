@@ -8,6 +8,8 @@ import pytest
 from app.machine.model import PowerState
 from app.omni.kinds import Kind
 from app.state.boots import Boots
+from app.state.connection import now_ms
+from app.state.lease import Leases
 from app.state.mirror import Mirror, MirrorUnreadable, machine_key
 from app.state.power import PowerNotes
 from app.state.secrets import SealBroken, Sealer
@@ -102,12 +104,38 @@ def test_emptied_redis_is_noticed_amid_a_rebuild(mirror: Mirror, client: fakered
 
 def test_power_that_changes_wakes_the_watcher_and_one_that_stays_does_not(client: fakeredis.FakeRedis) -> None:
     notes, alarms = PowerNotes(client), Alarms(client)
-    notes.observed({MACHINE: PowerState.ON})
+    notes.observed_at(MACHINE, PowerState.ON, now_ms(client))
     assert alarms.take(10) == [MACHINE]
-    notes.observed({MACHINE: PowerState.ON})
+    notes.observed_at(MACHINE, PowerState.ON, now_ms(client))
     assert alarms.take(10) == []
-    notes.observed({MACHINE: PowerState.OFF})
+    notes.observed_at(MACHINE, PowerState.OFF, now_ms(client))
     assert alarms.take(10) == [MACHINE]
+
+
+def test_power_that_an_operation_has_seen_waits_for_its_end(client: fakeredis.FakeRedis, mirror: Mirror) -> None:
+    leases, alarms = Leases(client), Alarms(client)
+    lease, _ = leases.take(MACHINE, "power_off", "t1")
+    PowerNotes(client).observed({MACHINE: PowerState.OFF})
+    assert mirror.load(MACHINE).facts.powered_on is False
+    assert alarms.take(10) == []
+    leases.give_back(lease)
+    assert alarms.take(10) == [MACHINE]
+
+
+def test_news_from_omni_wakes_the_watcher_and_what_stands_already_does_not(
+    client: fakeredis.FakeRedis, mirror: Mirror
+) -> None:
+    omni, alarms = InMemoryOmni(), Alarms(client)
+    old = omni.give(Kind.BMC_CONFIGURATION, MACHINE)
+    new = omni.give(Kind.BMC_CONFIGURATION, MACHINE, manually_configured=True)
+    mirror.put_and_wake(new)
+    assert alarms.take(10) == [MACHINE]
+    mirror.put_and_wake(new)
+    assert alarms.take(10) == []
+    mirror.put_and_wake(old)
+    assert alarms.take(10) == [MACHINE]
+    configuration = mirror.load(MACHINE).bmc_configuration
+    assert configuration is not None and configuration.manually_configured
 
 
 def test_later_alarm_does_not_push_an_earlier_one_back(client: fakeredis.FakeRedis) -> None:
