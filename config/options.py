@@ -101,6 +101,11 @@ OMNI = Group(
         Option("provider-name", Kind.TEXT, "Bare Metal", "Name shown in Omni."),
         Option("provider-description", Kind.TEXT, "Bare metal infrastructure provider", "Description shown in Omni."),
         Option("machine-labels", Kind.LABELS, "", "Labels of every machine in Omni: k=v,k2,k3=v3."),
+        _switch(
+            "status-labels",
+            "Tell in labels of each machine in Omni: phase, last-error, bmc-address, bmc-protocol, wiped-at.",
+            default=True,
+        ),
         _switch("enable-resource-cache", "Accepted and ignored: boots are always answered from the mirror."),
         _switch("force-takeover", "Start although another provider reports under the same id."),
     ),

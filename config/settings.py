@@ -42,6 +42,7 @@ class Settings:
     provider_name: str = defaults.text("provider-name")
     provider_description: str = defaults.text("provider-description")
     machine_labels: Mapping[str, str] = field(default_factory=lambda: defaults.labels("machine-labels"))
+    status_labels: bool = defaults.switch("status-labels")
     enable_resource_cache: bool = defaults.switch("enable-resource-cache")
     force_takeover: bool = defaults.switch("force-takeover")
 

@@ -80,11 +80,13 @@ class Meta:
     """The metadata of a resource. `version` is empty where the resource was never stored (explain, tests).
 
     created_ns: when it was made, in nanoseconds since 1970; a resource that is made anew begins its versions anew.
+    updated_s: when it was written last, in seconds since 1970; 0 where that is not known.
     """
 
     id: str = ""
     version: str = ""
     created_ns: int = 0
+    updated_s: float = 0.0
     phase: Phase = Phase.RUNNING
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -61,6 +61,7 @@ def _meta(resource: Resource) -> Meta:
         id=resource.id,
         version=str(resource.version),
         created_ns=resource.created_ns,
+        updated_s=resource.updated_s,
         phase=resource.phase,
         owner=resource.owner,
         labels=resource.labels,

@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from app.machine.decide import decide, operation_id
-from app.machine.model import DecideOptions, Decision, Gate, Machine, Phase
+from app.machine.model import DecideOptions, Decision, Gate, Machine, OperationName, Phase
 from app.state.attempts import Attempt, attempts_key, parse_attempts
 from app.state.deciding import decide_options, published_options
 from app.state.facts import Notes
@@ -120,7 +120,9 @@ class Views:
             attempts=attempts,
             lease=_info(held) if held else None,
             queued=waiting,
-            phase=phase_of(machine, decision, attempts, held),
+            phase=phase_of(
+                machine, decision, attempts, wiping=held is not None and held.operation == OperationName.WIPE
+            ),
             sentence=_sentence(decision, attempts, held, waiting),
             last=read_entry(last) if last else None,
             mac=notes.mac,
@@ -134,7 +136,7 @@ def current_attempts(machine: Machine, decision: Decision, attempts: Mapping[str
     return tuple(a for name, a in sorted(attempts.items()) if due.get(name, a.operation_id) == a.operation_id)
 
 
-def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], lease: Lease | None) -> str:
+def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], *, wiping: bool) -> str:
     """One word for where the machine is in its life."""
     infra_machine = machine.infra_machine
     if infra_machine is None:
@@ -146,7 +148,7 @@ def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], 
     in_cluster = bool(infra_machine.cluster_talos_version)
     phases = {
         "parked": any(a.parked for a in attempts),
-        "wiping": lease is not None and lease.operation == "wipe",
+        "wiping": wiping,
         "wipe-due": decision.requires_wipe,
         "bmc-setup": machine.bmc_configuration is None,
         "in-cluster": in_cluster and decision.installed,

@@ -81,15 +81,24 @@ class Looker:
         rows = iter(pipe.execute())
         sights = []
         for machine, notes in pictures:
-            busy_since_ms = _busy_since_ms(machine, next(rows), next(rows), next(rows))
+            lease, queued, queued_left_ms = next(rows), next(rows), next(rows)
+            held = parse(machine.id, lease) if lease is not None else None
+            busy_since_ms = held.since_ms if held else _queued_since_ms(machine, queued, queued_left_ms)
             busy = busy_since_ms is not None
-            sights.append(Sight(machine, notes, busy, parse_attempts(next(rows)), busy_since_ms or 0))
+            wiping = held is not None and held.operation == OperationName.WIPE
+            sights.append(Sight(machine, notes, busy, parse_attempts(next(rows)), busy_since_ms or 0, wiping))
         return sights
 
     def plan(self, sight: Sight) -> Plan:
         """What a look at this is going to do."""
-        bounded = self._settings.max_concurrent_wipes > 0
-        return plan(sight, self._options, self._settings.machine_labels, wipes_bounded=bounded)
+        settings = self._settings
+        return plan(
+            sight,
+            self._options,
+            settings.machine_labels,
+            wipes_bounded=settings.max_concurrent_wipes > 0,
+            status_labels=settings.status_labels,
+        )
 
     def look(self, plan: Plan) -> None:
         """Bring our records up to date, and enqueue what is due. Raises OmniError, redis.RedisError."""
@@ -203,10 +212,8 @@ class Looker:
             self._alarms.wake(plan.machine.id, after_s=min(wakes_s))
 
 
-def _busy_since_ms(machine: Machine, lease: bytes | None, queued: bytes | None, queued_left_ms: int) -> int | None:
-    """Since when an operation is queued or runs, in Redis' ms; None where neither is so."""
-    if lease is not None:
-        return parse(machine.id, lease).since_ms
+def _queued_since_ms(machine: Machine, queued: bytes | None, queued_left_ms: int) -> int | None:
+    """Since when an operation is queued, in Redis' ms; None where none is."""
     if queued is None:
         return None
     return int(machine.now.timestamp() * 1000) - (QUEUED_S * 1000 - queued_left_ms)

@@ -21,8 +21,10 @@ from app.machine.model import (
 )
 from app.state.attempts import Attempt
 from app.state.facts import Notes
+from app.state.view import current_attempts
 from app.watcher.choose import ACKNOWLEDGEMENTS, Choice, choose
 from app.watcher.report import StatusReport, infra_machine_status, machine_status
+from app.watcher.status_labels import STATUS_LABELS, facts_as_labels
 
 # Most operations end within seconds; a page of Omni's that is older than this would mislead.
 REPORT_WAIT_S = 20.0
@@ -34,6 +36,7 @@ class Sight:
 
     busy: a task of it is queued, or an operation runs.
     busy_since_ms: since when; 0 where neither is so.
+    wiping: a wipe runs.
     """
 
     machine: Machine
@@ -41,6 +44,7 @@ class Sight:
     busy: bool
     attempts: Mapping[str, Attempt]
     busy_since_ms: int = 0
+    wiping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,27 @@ class Plan:
         return not (self.status or self.report or self.starts or self.acknowledgements or self.choice.forget)
 
 
-def plan(sight: Sight, options: DecideOptions, labels: Mapping[str, str], *, wipes_bounded: bool = False) -> Plan:
-    """What to do about the machine. labels: the operator's; wipes_bounded: a wipe that is due may not start yet."""
+def plan(
+    sight: Sight,
+    options: DecideOptions,
+    labels: Mapping[str, str],
+    *,
+    wipes_bounded: bool = False,
+    status_labels: bool = False,
+) -> Plan:
+    """What to do about the machine.
+
+    labels: the operator's.
+    wipes_bounded: a wipe that is due may not start yet.
+    status_labels: labels of ours tell what the machine is at; the operator's of the same name win.
+    """
     now_ms = int(sight.machine.now.timestamp() * 1000)
     status = machine_status(sight.machine, sight.notes)
     machine = replace(sight.machine, machine_status=status) if status else sight.machine
     decision = decide(machine, options)
     choice = choose(machine, decision, sight.attempts, now_ms)
-    report = infra_machine_status(machine, decision, labels)
+    told = _told(sight, machine, decision) if status_labels else {}
+    report = infra_machine_status(machine, decision, {**told, **labels})
     wait_s = _wait_s(sight, choice, now_ms, wipes_bounded=wipes_bounded)
     late_s = None
     if wait_s > 0 and status is not None and sight.machine.machine_status is not None:
@@ -87,6 +104,11 @@ def plan(sight: Sight, options: DecideOptions, labels: Mapping[str, str], *, wip
     if wait_s > 0 and report is not None and _may_wait(sight.machine, report):
         report, late_s = None, wait_s
     return Plan(sight, machine, decision, choice, status, report, late_s)
+
+
+def _told(sight: Sight, machine: Machine, decision: Decision) -> Mapping[str, str]:
+    attempts = current_attempts(machine, decision, sight.attempts)
+    return facts_as_labels(machine, decision, attempts, wiping=sight.wiping)
 
 
 def _wait_s(sight: Sight, choice: Choice, now_ms: int, *, wipes_bounded: bool) -> float:
@@ -100,6 +122,10 @@ def _wait_s(sight: Sight, choice: Choice, now_ms: int, *, wipes_bounded: bool) -
 
 def _may_wait(machine: Machine, report: StatusReport) -> bool:
     before = machine.infra_machine_status
-    labels_stand = before is None or dict(before.meta.labels) == dict(report.labels)
+    labels_stand = before is None or _urgent(before.meta.labels) == _urgent(report.labels)
     base = before or InfraMachineStatus()
     return labels_stand and replace(report.status, power_state=base.power_state) == base
+
+
+def _urgent(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name not in STATUS_LABELS}

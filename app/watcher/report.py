@@ -40,10 +40,11 @@ def machine_status(machine: Machine, notes: Notes) -> MachineStatus | None:
     return None if before is not None and status == before else status
 
 
-def infra_machine_status(
-    machine: Machine, decision: Decision, machine_labels: Mapping[str, str]
-) -> StatusReport | None:
-    """The InfraMachineStatus as it should be; a field whose record is absent keeps its value."""
+def infra_machine_status(machine: Machine, decision: Decision, own_labels: Mapping[str, str]) -> StatusReport | None:
+    """The InfraMachineStatus as it should be; a field whose record is absent keeps its value.
+
+    own_labels: all that are neither Omni's nor copied from the InfraMachine.
+    """
     infra_machine, before = machine.infra_machine, machine.infra_machine_status
     if infra_machine is None or decision.gate is not None or infra_machine.meta.phase is Phase.TEARING_DOWN:
         return None
@@ -64,16 +65,16 @@ def infra_machine_status(
     if machine.power_operation:
         acknowledged = machine.power_operation.last_power_off_id if decision.power_off_active else ""
         after = replace(after, last_power_off_id=acknowledged)
-    labels = status_labels(status.meta.labels, infra_machine.meta.labels, machine_labels)
+    labels = status_labels(status.meta.labels, infra_machine.meta.labels, own_labels)
     if before is not None and after == before and labels == dict(before.meta.labels):
         return None
     return StatusReport(after, labels)
 
 
 def status_labels(
-    before: Mapping[str, str], infra_machine: Mapping[str, str], machine_labels: Mapping[str, str]
+    before: Mapping[str, str], infra_machine: Mapping[str, str], own_labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Omni's own labels stay, the cluster's are copied from the InfraMachine, all others are the operator's."""
+    """Omni's own labels stay, the cluster's are copied from the InfraMachine, all others are ours."""
     labels = {k: v for k, v in before.items() if k.startswith(OMNI_PREFIX) and k not in COPIED_LABELS}
     labels |= {k: infra_machine[k] for k in COPIED_LABELS if k in infra_machine}
-    return labels | dict(machine_labels)
+    return labels | dict(own_labels)

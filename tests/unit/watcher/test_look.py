@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -159,10 +160,15 @@ def test_report_holds_labels_and_what_is_recorded(site: Site) -> None:
     site.look()
     status = site.omni.stored[Kind.INFRA_MACHINE_STATUS, MACHINE]
     assert status.spec.ready_to_use and status.spec.wiped_node_unique_token == "t"
+    wiped_s = site.omni.stored[Kind.WIPE_STATUS, MACHINE].updated_s
     assert status.labels == {
         "omni.sidero.dev/infra-provider-id": "bare-metal",
         "omni.sidero.dev/cluster": "c",
         "rack": "r1",
+        "phase": "ready",
+        "bmc-address": "192.0.2.1:80",
+        "bmc-protocol": "api",
+        "wiped-at": f"{datetime.fromtimestamp(wiped_s, UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
 
 
