@@ -42,24 +42,25 @@ def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. A port that cannot be had ends the process with status 1 and one message."""
     _allow_many_files()
     try:
-        listeners = _listen(settings)
-        asyncio.run(_serve(settings, listeners))
+        listeners = _listen(settings, settings.api_port, "--api-port")
+        for_tls = _listen(settings, settings.tls_api_port, "--tls-api-port") if settings.tls_enabled else []
+        asyncio.run(_serve(settings, listeners, for_tls))
     except StartError as error:
         sys.stderr.write(f"omni-metal: {error}\n")
         sys.exit(1)
 
 
-def _listen(settings: Settings) -> list[socket.socket]:
-    check_free(settings.api_listen_address, settings.api_port, "--api-port")  # says who is in the way
+def _listen(settings: Settings, port: int, option: str) -> list[socket.socket]:
+    check_free(settings.api_listen_address, port, option)  # says who is in the way
     try:
-        return open_listeners(settings.api_listen_address, settings.api_port)
+        return open_listeners(settings.api_listen_address, port)
     except OSError as error:
         raise StartError(
-            f"port {settings.api_port} cannot be listened on ({error.strerror}); choose another with --api-port"
+            f"port {port} cannot be listened on ({error.strerror}); choose another with {option}"
         ) from None
 
 
-async def _serve(settings: Settings, listeners: list[socket.socket]) -> None:
+async def _serve(settings: Settings, listeners: list[socket.socket], for_tls: list[socket.socket]) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -68,14 +69,25 @@ async def _serve(settings: Settings, listeners: list[socket.socket]) -> None:
     acceptors = [Acceptor(listener, splicer.take) for listener in listeners]
     gunicorn = Child("gunicorn", _gunicorn_command(), os.environ, death_signal=signal.SIGTERM)
     try:
-        gunicorn.start()
-        log.info("public_port_open", port=settings.api_port)
-        await _look_after(gunicorn, stopping)
+        with _tls_port(settings, splicer, for_tls):
+            gunicorn.start()
+            log.info("public_port_open", port=settings.api_port)
+            await _look_after(gunicorn, stopping)
     finally:
         for acceptor in acceptors:
             acceptor.close()
         await _stop(gunicorn)
         splicer.close()
+
+
+def _tls_port(
+    settings: Settings, splicer: Splicer, listeners: list[socket.socket]
+) -> contextlib.AbstractContextManager[None]:
+    if not listeners:
+        return contextlib.nullcontext()
+    from app.front.tls_port import tls_port  # noqa: PLC0415 - 20 MB that nothing but TLS needs
+
+    return tls_port(settings, splicer, listeners)
 
 
 async def _look_after(gunicorn: Child, stopping: asyncio.Event) -> None:

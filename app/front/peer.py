@@ -1,4 +1,4 @@
-"""The client's address behind the splice: it is the name of the unix socket by which the splice connects.
+"""Who is behind the splice, and how they came: it stands in the name of the unix socket by which the splice connects.
 
 A unix socket has no address to show, but its own end may be bound to an abstract name, and that is what the other
 side sees: gunicorn in REMOTE_ADDR, gRPC in `context.peer()`. The socket's folder is closed to other users, so nobody
@@ -15,27 +15,38 @@ from urllib.parse import unquote
 
 _PREFIX: Final = "omni-metal/"
 _GRPC_PREFIX: Final = "unix-abstract:"
+_TLS: Final = ".tls"
 _serial = itertools.count()
 
 
-def name_for(address: str) -> bytes:
+def name_for(address: str, *, tls: bool = False) -> bytes:
     """A new abstract name that holds the address of a client. No two are alike on this host."""
-    return f"\0{_PREFIX}{os.getpid():x}.{next(_serial):x}/{plain(address)}".encode()
+    way = _TLS if tls else ""
+    return f"\0{_PREFIX}{os.getpid():x}.{next(_serial):x}{way}/{plain(address)}".encode()
 
 
 def address_of(name: str | bytes) -> str | None:
     """The address in a name, as gunicorn or gRPC shows it; None where it holds none."""
-    text = name.decode(errors="replace") if isinstance(name, bytes) else name
-    if text.startswith(_GRPC_PREFIX):
-        text = unquote(text.removeprefix(_GRPC_PREFIX))
-    prefix, slash, address = text.removeprefix("\0").rpartition("/")
-    if not slash or not f"{prefix}/".startswith(_PREFIX):
-        return None
+    prefix, address = _parts(name)
     try:
         ipaddress.ip_address(address)
     except ValueError:
         return None
-    return address
+    return address if prefix.startswith(_PREFIX) else None
+
+
+def came_without_tls(name: str | bytes) -> bool:
+    """Whether the client came over the port without TLS; false where that is not known."""
+    return address_of(name) is not None and not _parts(name)[0].endswith(_TLS)
+
+
+def _parts(name: str | bytes) -> tuple[str, str]:
+    """What stands before the address in a name, and the address."""
+    text = name.decode(errors="replace") if isinstance(name, bytes) else name
+    if text.startswith(_GRPC_PREFIX):
+        text = unquote(text.removeprefix(_GRPC_PREFIX))
+    prefix, _, address = text.removeprefix("\0").rpartition("/")
+    return prefix, address
 
 
 def plain(address: str) -> str:

@@ -71,6 +71,10 @@ class Splicer:
         client.setblocking(False)  # noqa: FBT003 - the socket's own way
         Connection(self, client, address).begin()
 
+    def take_from_tls(self, client: socket.socket, address: str) -> None:
+        """Splice a client with whom the handshake is done (app/front/tls_socket.py): it speaks gRPC, or is closed."""
+        Connection(self, client, address, tls=True).begin()
+
     def turned_away(self, backend: str, reason: str) -> None:
         """Note a client for whom nobody was there."""
         self._turned_away[backend] += 1
@@ -88,12 +92,25 @@ class Splicer:
 class Connection:
     """One client, and from its first bytes on one backend."""
 
-    __slots__ = ("_address", "_backend", "_client", "_down", "_ended", "_first", "_splicer", "_timer", "_tries", "_up")
+    __slots__ = (
+        "_address",
+        "_backend",
+        "_client",
+        "_down",
+        "_ended",
+        "_first",
+        "_splicer",
+        "_timer",
+        "_tls",
+        "_tries",
+        "_up",
+    )
 
-    def __init__(self, splicer: Splicer, client: socket.socket, address: str) -> None:
+    def __init__(self, splicer: Splicer, client: socket.socket, address: str, *, tls: bool = False) -> None:
         self._splicer = splicer
         self._client = client
         self._address = address
+        self._tls = tls
         self._backend: socket.socket | None = None
         self._first = b""
         self._timer: asyncio.TimerHandle | None = None
@@ -158,12 +175,15 @@ class Connection:
 
     def _connect(self) -> None:
         is_grpc = self._first.startswith(PREFACE)
+        if self._tls and not is_grpc:
+            self.close()
+            return
         self._tries += 1
         backend = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             backend.setblocking(False)  # noqa: FBT003 - the socket's own way
             if sys.platform == "linux":
-                backend.bind(name_for(self._address))
+                backend.bind(name_for(self._address, tls=self._tls))
             backend.connect(self._splicer.gateway if is_grpc else self._splicer.web)
         except BlockingIOError:  # its queue is full
             backend.close()

@@ -1,6 +1,6 @@
 import pytest
 
-from app.front.peer import address_of, name_for
+from app.front.peer import address_of, came_without_tls, name_for
 
 ADDRESSES = ["192.0.2.7", "2001:db8::1", "fe80::1%eth0", "::1"]
 
@@ -33,3 +33,15 @@ def test_names_of_one_address_differ():
 )
 def test_other_names_hold_no_address(name):
     assert address_of(name) is None
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_name_tells_who_came_without_tls(address):
+    assert came_without_tls(name_for(address))
+    assert not came_without_tls(name_for(address, tls=True))
+    assert address_of(name_for(address, tls=True)) == address
+    assert len(name_for(address, tls=True)) < 108
+
+
+def test_who_came_some_other_way_is_not_blamed():
+    assert not came_without_tls("unix:")
