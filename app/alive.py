@@ -29,14 +29,15 @@ class Sign:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)
             _forget_old(self.path.parent)
 
-    def show(self) -> None:
-        """Say that the work goes round; costs nothing when called often."""
+    def show(self) -> bool:
+        """Say that the work goes round; costs nothing when called often. True: it was said now."""
         now_s = time.monotonic()
         if now_s < self._next_s:
-            return
+            return False
         self._next_s = now_s + SHOW_EVERY_S
         with contextlib.suppress(OSError):  # a disk that refuses shows as a sign that ages
             self.path.touch()
+        return True
 
 
 def _forget_old(folder: Path) -> None:

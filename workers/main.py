@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import warnings
 
+import redis
 from celery.exceptions import SecurityWarning
 from celery.signals import heartbeat_sent
 
 from app.alive import Sign
+from app.state.connection import connect
+from app.state.parts import note_worker
 from config import interpreter
 from config.celery import QUEUE_BMC, QUEUE_POLL, QUEUE_WIPE
 from config.settings import Settings
@@ -30,8 +34,14 @@ def run(settings: Settings, queue: str) -> None:
     interpreter.tune()
     configure(settings)
     services.use(None, settings)
-    sign = Sign(settings, f"worker-{queue}")
-    heartbeat_sent.connect(lambda **_: sign.show(), weak=False)  # sent while the broker is connected, and only then
+    sign, client = Sign(settings, f"worker-{queue}"), connect(settings)
+
+    def show(**_: object) -> None:
+        if sign.show():
+            with contextlib.suppress(redis.RedisError):
+                note_worker(client, queue, socket.gethostname())
+
+    heartbeat_sent.connect(show, weak=False)  # sent while the broker is connected, and only then
     pool, concurrency = POOLS[queue]
     argv = [
         "--quiet",

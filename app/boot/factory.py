@@ -11,6 +11,7 @@ others hear at once what it was.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -27,6 +28,7 @@ from app.boot.errors import BootError, FactoryUnavailable
 from app.boot.schematic_request import FACTORY_TIMEOUT_S, SchematicRequest, schematic_yaml
 from app.boot.schematic_store import SchematicStore
 from app.machine.boot import Schematic
+from app.state.parts import note_factory
 
 log = structlog.get_logger()
 
@@ -152,6 +154,7 @@ class ImageFactory:
             schematic_id = self._ask(body)
         except BootError as error:
             lock.fail(error, FAILURE_KEPT_S)
+            self._tell(str(error))
             log.warning("image_factory_failed", error=str(error), took_s=round(time.monotonic() - began_s, 3))
             raise
         except BaseException:
@@ -159,5 +162,12 @@ class ImageFactory:
             raise
         self._store.keep(key, schematic_id)
         lock.release()
+        self._tell("")
         log.info("schematic_created", schematic_id=schematic_id, took_s=round(time.monotonic() - began_s, 3))
         return schematic_id
+
+    def _tell(self, trouble: str) -> None:
+        """Have it told in Omni that the factory fails, or answers again."""
+        if self._locks is not None:
+            with contextlib.suppress(redis.RedisError):
+                note_factory(self._locks, trouble)

@@ -84,6 +84,10 @@ class Watcher:
         self._followers.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def redis_away(self) -> None:
+        """Redis does not answer: Omni is to know before the lead is lost, and the heartbeats end with it."""
+        self._provider.beat_now()
+
     def tick(self) -> bool:
         """One round. False: there was nothing to do. Raises `redis.RedisError`."""
         now_s = time.monotonic()

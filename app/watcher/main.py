@@ -49,6 +49,7 @@ def _lead(watcher: Watcher, leadership: Leadership, stopping: threading.Event, s
     """Be the active watcher until told to stop, or until another one is."""
     log.info("watcher_active")
     watcher.start()
+    away = False
     try:
         while not stopping.is_set():
             sign.show()
@@ -58,8 +59,12 @@ def _lead(watcher: Watcher, leadership: Leadership, stopping: threading.Event, s
                     return
                 if not watcher.tick():
                     stopping.wait(TICK_S)
+                away = False
             except redis.RedisError as error:
                 log.warning("redis_away", error=type(error).__name__)
+                if not away:
+                    watcher.redis_away()
+                away = True
                 if leadership.expired():
                     return  # another watcher may be active by now
                 stopping.wait(SECOND_S)

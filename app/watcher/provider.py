@@ -19,7 +19,9 @@ from app.omni.client import Omni
 from app.omni.errors import OmniError
 from app.omni.kinds import Kind
 from app.state.connection import as_bytes
+from app.state.metrics import QUEUES
 from app.state.mirror import Mirror
+from app.state.parts import parts_down
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -32,6 +34,8 @@ HEARTBEAT_EVERY_S = 20.0
 # Two heartbeats of the Go provider, which sends one every 30 s, less what clocks may differ.
 OTHER_ALIVE_S = 45.0
 HEARTBEAT_RETRY_S = 2.0
+# All processes start at once, and some take longer.
+STARTING_S = 30.0
 
 
 class Provider:
@@ -39,9 +43,9 @@ class Provider:
 
     def __init__(self, settings: Settings, client: redis.Redis, omni: Omni, mirror: Mirror) -> None:
         self._settings, self._redis, self._omni, self._mirror = settings, client, omni, mirror
-        self.error = ""
+        self._quiet_until_s = 0.0
         self._installation = ""
-        self._stop = threading.Event()
+        self._stop, self._due = threading.Event(), threading.Event()
 
     def other_alive(self) -> str:
         """Words about another provider that runs under our id, or ''. Raises OmniError, redis.RedisError."""
@@ -97,12 +101,17 @@ class Provider:
         return self._installation
 
     def beat(self) -> None:
-        """One heartbeat. Raises OmniError, redis.RedisError."""
-        installation = self.installation()
+        """One heartbeat, which tells what is down. Raises OmniError, and redis.RedisError before the first one."""
+        try:
+            installation, error = self.installation(), self._trouble()
+        except redis.RedisError as away:
+            if not self._installation:
+                raise
+            installation, error = self._installation, f"Redis does not answer ({type(away).__name__})"
 
         def edit(draft: Any) -> None:
             draft.spec.last_heartbeat_timestamp.GetCurrentTime()
-            draft.spec.error = self.error
+            draft.spec.error = error
             draft.annotations[INSTALLATION] = installation
 
         self._omni.update(Kind.PROVIDER_HEALTH_STATUS, self._settings.id, edit, create=True)
@@ -110,21 +119,34 @@ class Provider:
     def keep_beating(self) -> None:
         """Send heartbeats in a thread of its own until `stop()`."""
         self._stop.clear()
+        self._quiet_until_s = time.monotonic() + STARTING_S
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def stop(self) -> None:
         """End the heartbeats; Omni keeps the last one."""
         self._stop.set()
+        self._due.set()
+
+    def beat_now(self) -> None:
+        """Do not wait for the next heartbeat's time: something has gone down."""
+        self._due.set()
+
+    def _trouble(self) -> str:
+        if time.monotonic() < self._quiet_until_s:
+            return ""
+        return "; ".join(parts_down(self._redis, QUEUES))
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._due.clear()
             began_s, pause_s = time.monotonic(), HEARTBEAT_EVERY_S
             try:
                 self.beat()
             except (OmniError, redis.RedisError) as error:
                 log.warning("heartbeat_failed", error=str(error))
                 pause_s = HEARTBEAT_RETRY_S
-            self._stop.wait(max(0.0, pause_s - (time.monotonic() - began_s)))
+            if not self._stop.is_set():
+                self._due.wait(max(0.0, pause_s - (time.monotonic() - began_s)))
 
 
 def _read(path: Path) -> str:

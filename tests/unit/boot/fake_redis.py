@@ -22,7 +22,8 @@ class FakeRedis:
             value, until_s = self.values.get(key, (None, 0.0))
             return value if value is not None and time.monotonic() < until_s else None
 
-    def set(self, key: str, value: str, *, nx: bool = False, px: int | None = None) -> bool:
+    def set(self, key: str, value: str, *, nx: bool = False, px: int | None = None, ex: int | None = None) -> bool:
+        px = ex * 1000 if ex else px
         if nx and self.get(key) is not None:
             return False
         with self._guard:
@@ -30,6 +31,11 @@ class FakeRedis:
             until_s = time.monotonic() + px / 1000 if px else float("inf")
             self.values[key] = (value.encode(), until_s)
             return True
+
+    def delete(self, key: str) -> int:
+        with self._guard:
+            self._answer()
+            return int(self.values.pop(key, None) is not None)
 
     def eval(self, _script: str, _keys: int, key: str, *args: str) -> int:
         holder, value, lifetime_ms = args

@@ -18,6 +18,7 @@ from app.boot.factory import ImageFactory
 from app.boot.schematic_request import schematic_yaml
 from app.boot.schematic_store import SchematicStore
 from app.machine.boot import Schematic
+from app.state.parts import FACTORY
 from tests.unit.boot.fake_redis import FakeRedis
 
 ID = "a" * 64
@@ -159,3 +160,15 @@ def test_body_holds_arguments_and_extensions_in_their_order() -> None:
             "systemExtensions": {"officialExtensions": ["siderolabs/z", "siderolabs/a"]},
         }
     }
+
+
+def test_failure_is_told_where_health_is_read_and_taken_back_by_the_next_answer(tmp_path: Path) -> None:
+    asked, shared = Factory(), FakeRedis()
+    images = client(asked, shared, tmp_path)
+    asked.error = FactoryUnavailable("the image factory does not answer")
+    with pytest.raises(FactoryUnavailable):
+        images.schematic_id(SCHEMATIC)
+    assert shared.get(FACTORY) == b"the image factory does not answer"
+    asked.error = None
+    images.schematic_id(Schematic(("other",), ()))
+    assert shared.get(FACTORY) is None

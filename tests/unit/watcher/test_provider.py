@@ -1,0 +1,68 @@
+"""What a heartbeat tells Omni: that we live, and what is down."""
+
+import fakeredis
+import pytest
+import redis
+
+from app.omni.kinds import Kind
+from app.state.mirror import Mirror
+from app.state.secrets import sealer
+from app.watcher import provider as provider_module
+from app.watcher.provider import Provider
+from config.settings import Settings
+from tests.unit.omni_in_memory import PROVIDER, InMemoryOmni
+
+
+class Site:
+    def __init__(self, settings):
+        self.redis, self.omni = fakeredis.FakeRedis(), InMemoryOmni()
+        self.provider = Provider(settings, self.redis, self.omni, Mirror(self.redis, sealer(settings)))
+
+    def told(self):
+        self.provider.beat()
+        return self.omni.stored[Kind.PROVIDER_HEALTH_STATUS, PROVIDER].spec.error
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(Settings(omni_api_endpoint="http://192.0.2.9", api_advertise_address="192.0.2.8", state_dir=tmp_path))
+
+
+@pytest.fixture
+def down(monkeypatch):
+    words = ["no gateway: agents cannot connect"]
+    monkeypatch.setattr(provider_module, "parts_down", lambda *_: words)
+    return words
+
+
+def test_parts_that_are_down_are_told_until_they_are_back(site, down):
+    down.append("the image factory does not answer")
+    assert site.told() == "no gateway: agents cannot connect; the image factory does not answer"
+    down.clear()
+    assert site.told() == ""
+
+
+def test_just_started_nothing_is_told(site, down):
+    site.provider._quiet_until_s = float("inf")
+    assert down
+    assert site.told() == ""
+
+
+def test_redis_away_the_heartbeat_goes_on_and_tells_it(site, monkeypatch):
+    site.provider.beat()
+
+    def away(*_, **__):
+        raise redis.TimeoutError
+
+    monkeypatch.setattr(site.redis, "set", away)
+    assert site.told() == "Redis does not answer (TimeoutError)"
+
+
+def test_redis_away_from_the_start_there_is_no_heartbeat(site, monkeypatch):
+    def away(*_, **__):
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(site.redis, "get", away)
+    with pytest.raises(redis.ConnectionError):
+        site.provider.beat()
+    assert (Kind.PROVIDER_HEALTH_STATUS, PROVIDER) not in site.omni.stored
