@@ -9,7 +9,8 @@ that end with their tunnel. A thousand of them live in one process.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,12 +18,14 @@ import grpc
 
 from app.agents.frames import MACHINE_ID_KEY, NEGOTIATE_KEY, NEGOTIATE_VALUE, Revision
 from lab.agent_calls import AgentHandler, AgentRefusal, CallServer, IpmiAddress, IpmiLogin
+from lab.tls import TlsRefused, Trust, over_tls
 from protos.gen.tunnel.tunnel_pb2_grpc import TunnelServiceStub
 
 __all__ = ["AgentHandler", "AgentRefusal", "IpmiAddress", "IpmiLogin", "LabAgent", "TunnelEnded", "target_of"]
 
 # Talos starts an agent that has ended again after about this time.
 RESTART_S: Final = 1.0
+HTTPS_PORT: Final = 443
 # Each machine has a connection of its own, and no proxy stands in a rack.
 CHANNEL_OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 
@@ -41,6 +44,7 @@ class LabAgent:
         handler: AgentHandler,
         *,
         revisions: Sequence[Revision] | None = (Revision.ZERO, Revision.ONE),
+        trust: Trust | None = None,
     ) -> None:
         """Set up an agent.
 
@@ -49,9 +53,11 @@ class LabAgent:
             machine_id: the machine's UUID.
             handler: answers the calls.
             revisions: what it offers; None: it is so old that it does not negotiate.
+            trust: whom it trusts where the address begins with https://; None: nobody.
         """
         self.open = False
-        self._target = target_of(address)
+        self._address = address
+        self._trust = trust or Trust()
         self._machine_id = machine_id
         self._handler = handler
         self._revisions = revisions
@@ -69,7 +75,7 @@ class LabAgent:
         metadata = [(MACHINE_ID_KEY, self._machine_id)]
         if self._revisions is not None:
             metadata.append((NEGOTIATE_KEY, NEGOTIATE_VALUE))
-        async with grpc.aio.insecure_channel(self._target, options=CHANNEL_OPTIONS) as channel:
+        async with self._way() as target, grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
             stream = TunnelServiceStub(channel).OpenReverseTunnel(metadata=metadata)
             try:
                 await self._answer_calls(stream)
@@ -79,6 +85,19 @@ class LabAgent:
                 self.open = False
                 stream.cancel()
         raise TunnelEnded("the provider closed it")
+
+    @contextlib.asynccontextmanager
+    async def _way(self) -> AsyncIterator[str]:
+        """What to dial without TLS: the provider itself, or our end of a connection over TLS."""
+        parts = urlsplit(self._address)
+        if parts.scheme != "https":
+            yield target_of(self._address)
+            return
+        try:
+            async with over_tls(parts.hostname or "", parts.port or HTTPS_PORT, self._trust) as target:
+                yield target
+        except TlsRefused as error:
+            raise TunnelEnded(f"TLS: {error}") from None
 
     async def _answer_calls(self, stream: Any) -> None:
         headers = list(await stream.initial_metadata() or ())

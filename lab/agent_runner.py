@@ -54,6 +54,6 @@ class MachineAgent:
 
 async def run_agent(machine: VirtualMachine, address: str) -> None:
     """Dial the provider and answer its calls until the tunnel ends."""
-    agent = LabAgent(address, machine.id, MachineAgent(machine))
+    agent = LabAgent(address, machine.id, MachineAgent(machine), trust=machine.trust)
     machine.tunnel = agent
     await agent.serve()

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from lab.fetch import Fetched, FetchError, fetch
 from lab.firmware import LocalDisk, NetbootError, TalosImage, netboot
 from lab.hardware import Hardware, Stage
+from lab.tls import Trust, trusted_roots, unpack_inline
 from lab.wiping import WipePlan
 
 NETBOOT_RETRY_S: Final = 1.0  # the boot loop of a NIC comes round again about this fast
@@ -140,6 +141,19 @@ class Boot:
         if answer.status != 200 or "kind: SideroLinkConfig" not in answer.text:
             self._machine.trouble("no machine configuration", f"{url}: HTTP {answer.status}, no SideroLinkConfig in it")
             return False
+        return self._trusting(image, answer.text)
+
+    def _trusting(self, image: TalosImage, fetched: str) -> bool:
+        """Take over whom the configuration trusts; the one in the arguments must be the one that was fetched."""
+        inline = image.argument("talos.config.inline")
+        try:
+            if inline and unpack_inline(inline) != fetched:
+                self._machine.counts["configurations differ"] += 1
+        except ValueError as error:
+            self._machine.trouble("no machine configuration", str(error))
+            return False
+        skip = image.argument("metal.provider.tls.skip.verify") == "1"
+        self._machine.trust = Trust(trusted_roots(fetched) if inline else "", skip)
         return True
 
     async def _fetch(self, url: str) -> Fetched:

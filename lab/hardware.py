@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from lab.firmware import Identity, TalosImage
+from lab.tls import Trust
 
 log = structlog.get_logger()
 
@@ -38,6 +39,7 @@ class Hardware:
     installed: whether there is a Talos on the disk.
     wiping: how many wipes run; more than one is a complaint.
     image: what it was booted into over the network.
+    trust: whom the programs in it trust.
     counts: everything that has happened to it, by name.
     ipmi: the address and port of its IPMI as its agent tells them; None where it has the HTTP API kind.
     passwords: those that its BMC user was to have, and refuse_bmc_users: how often that fails, quoting the password.
@@ -52,6 +54,7 @@ class Hardware:
         self.installed = False
         self.wiping = 0
         self.image: TalosImage | None = None
+        self.trust = Trust()
         self.tunnel: Tunnel | None = None
         self.counts: Counter[str] = Counter()
         self.complaints: list[str] = []

@@ -32,7 +32,8 @@ from lab.omni.signatures import Signatures
 from lab.statefiles import write_state_files
 from lab.wiping import WipePlan
 
-FILES_PER_MACHINE: Final = 8  # a BMC's port, its clients, an agent's connection, a fetch, and some to spare
+# A BMC's port, its clients, an agent's connection (with TLS five files), a fetch, and some to spare.
+FILES_PER_MACHINE: Final = 12
 FILES_BESIDE: Final = 256
 
 
