@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.omni.account import read_account
 from app.omni.kinds import Kind
 from protos.gen.omni import specs_pb2
 from tests.integration.children import marked_processes, wait_until
@@ -17,8 +18,6 @@ from tests.integration.whole_site import WholeSite
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
-INNER_KEY = "canary-key-KJH5673nbGTRF"
-KEY = base64.b64encode(json.dumps({"name": "canary", "pgp_key": INNER_KEY}).encode()).decode()
 API_TOKEN = "canary-token-98hGFrtY65"
 USERS_PASSWORD = "canary-pass-Uhgt67Bvc"
 UP_S = 60
@@ -111,8 +110,9 @@ def give_login(rack, machine_id):
 
 
 def test_no_secret_is_in_logs_redis_pages_api_flower_metrics_command_lines_or_errors(tmp_path):
-    site = WholeSite(tmp_path, "--debug", "--operation-attempts=1", flower=True, machines=3, wipe_s=0.2, boot_s=0.2)
-    site.environ = {"OMNI_SERVICE_ACCOUNT_KEY": KEY, "OMNI_METAL_API_TOKEN": API_TOKEN}
+    rack_options = {"machines": 3, "wipe_s": 0.2, "boot_s": 0.2, "secure": True}
+    site = WholeSite(tmp_path, "--debug", "--operation-attempts=1", flower=True, **rack_options)
+    site.environ = {"OMNI_METAL_API_TOKEN": API_TOKEN}
     with site:
         users, agents, refused = site.machines
         rack = site.thread.rack
@@ -126,14 +126,23 @@ def test_no_secret_is_in_logs_redis_pages_api_flower_metrics_command_lines_or_er
         site.thread.call(lambda: setattr(users.bmc, "refuse_with", 401))
         flower = f"http://127.0.0.1:{site.flower_port}/healthcheck"
         wait_until(lambda: answers(flower), UP_S)
+        site.thread.call(lambda: rack.omni.signatures.forget(rack.key))
+        wait_until(lambda: "invalid signature" in site.log.read_text(), UP_S)
         found = Searched(site)
         found.look()
         assert b"[password]: command failed" in found.places["log"]
         everywhere = {"log", "redis", "/api/v1/machines", "flower/api/tasks", "machines"}
         assert everywhere <= set(found.holding(users.id))  # the search does find
-        secrets = [KEY, INNER_KEY, API_TOKEN, USERS_PASSWORD, found.flower_password]
+        secrets = [*parts_of(rack.key), API_TOKEN, USERS_PASSWORD, found.flower_password]
         secrets += agents.passwords + refused.passwords
         assert {secret: found.holding(secret) for secret in secrets} == {secret: [] for secret in secrets}
+
+
+def parts_of(key):
+    """What would give a service account key away."""
+    private = read_account(key.variable).key.private.private_bytes_raw()
+    lines = [line for line in key.armored.splitlines() if len(line) > 20 and not line.startswith("-----")]
+    return [key.variable, key.variable[40:80], *lines, private.hex(), base64.b64encode(private).decode().rstrip("=")]
 
 
 def answers(url):
