@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check bench faults protos docs clean
+.PHONY: help setup lab test test-interop check bench faults protos docs clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=/path/to/python3.12 chooses the Python of make setup (3.11 to 3.13)"
 
 setup: $(STAMP) ## make .venv with everything in it
@@ -17,13 +17,16 @@ setup: $(STAMP) ## make .venv with everything in it
 lab: $(STAMP) ## a rack of virtual machines that live their whole life; ARGS='--once --machines 12', see ARGS=--help
 	@$(BIN)/omni-metal lab $(ARGS)
 
-test: $(STAMP) ## unit, property and integration tests, then all faults, side by side; ARGS='-k wipe'
+test: $(STAMP) ## unit, property, integration and interop tests, then all faults, side by side; ARGS='-k wipe'
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -m "not fault"
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m fault tests/integration
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+test-interop: $(STAMP) ## against the libraries of a real Omni and of real agents; needs Go
+	@$(BIN)/python -m pytest tests/interop $(ARGS)
 
 faults: $(STAMP) ## do all faults to a whole site; prints what came of each, and writes docs/faults.md
 	@$(BIN)/python -m pytest -p tests.fault_table --fault-table docs/faults.md -n 3 --dist worksteal -m fault \

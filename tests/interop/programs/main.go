@@ -1,0 +1,37 @@
+// Interop is the other end of a wire, made of the libraries that real installations use:
+//
+//	interop cosi        a state server, as Omni has one
+//	interop agent       the agents of machines
+//	interop authority   certificate authorities, as the Go provider makes and reads them
+//
+// A test steers it over its standard input and output, see package control.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"interop/agent"
+	"interop/authority"
+	"interop/control"
+	"interop/cosi"
+)
+
+func main() {
+	programs := map[string]func() control.Acts{
+		"cosi":      cosi.Acts,
+		"agent":     agent.Acts,
+		"authority": authority.Acts,
+	}
+
+	if len(os.Args) == 2 {
+		if acts, known := programs[os.Args[1]]; known {
+			control.Serve(acts())
+
+			return
+		}
+	}
+
+	fmt.Fprintln(os.Stderr, "usage: interop cosi|agent|authority")
+	os.Exit(2)
+}
