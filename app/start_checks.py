@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app.omni.account import KeyInvalid, load_account
-from app.omni.endpoint import parse_endpoint
-from app.omni.errors import EndpointInvalid
 from app.tls.files import check_files
 from config.settings import Settings
 
@@ -20,7 +18,6 @@ KEY: Final = "service-account-key"
 
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """The name of an option with what is wrong with it and the remedy, for each such."""
-    yield from _check_endpoint(settings)
     yield from _check_key(settings)
 
 
@@ -30,17 +27,9 @@ def problems_of_serving(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from check_files(settings, datetime.now(UTC))
 
 
-def _check_endpoint(settings: Settings) -> Iterator[tuple[str, str]]:
-    try:
-        if settings.omni_api_endpoint:
-            parse_endpoint(settings.omni_api_endpoint)
-    except EndpointInvalid:
-        yield "omni-api-endpoint", "must be https://HOST[:PORT] or http://HOST[:PORT], without a path"
-
-
 def _check_key(settings: Settings) -> Iterator[tuple[str, str]]:
     if not settings.service_account_key:
-        if settings.omni_api_endpoint.startswith("https://"):
+        if settings.omni_api_endpoint.lower().startswith("https://"):
             yield KEY, "is required for an https:// endpoint; set it to what `omnictl infraprovider create ID` printed"
         return
     try:

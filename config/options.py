@@ -26,6 +26,7 @@ class Kind(enum.Enum):
     LABELS = "labels"
     PATH = "path"
     URL = "URL"
+    OMNI_URL = "URL of Omni"
     REDIS_URL = "Redis URL"
     HOST = "address"
     HOST_PORT = "address:port"
@@ -83,9 +84,9 @@ OMNI = Group(
         Option("id", Kind.NAME, "bare-metal", "Provider id; selects the machines and the namespace of this provider."),
         Option(
             "omni-api-endpoint",
-            Kind.URL,
+            Kind.OMNI_URL,
             "",
-            "Address of Omni, https://HOST[:PORT], or http:// without TLS. Required.",
+            "Address of Omni, https://HOST[:PORT], or http:// (grpc://) without TLS. Required.",
             environment="OMNI_ENDPOINT",
         ),
         Option(

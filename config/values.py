@@ -120,12 +120,22 @@ def _parse_path(_option: Option, raw: object) -> Path | None:
 
 
 def _parse_url(_option: Option, raw: object) -> str:
-    text = _text(raw)
+    return _checked_url(_text(raw), ("http", "https"))
+
+
+def _parse_omni_url(_option: Option, raw: object) -> str:
+    text = _checked_url(_text(raw), ("https", "http", "grpc"))
+    if text and _split(text).path:
+        raise ValueError("must be https://HOST[:PORT] or http://HOST[:PORT], without a path")
+    return text
+
+
+def _checked_url(text: str, schemes: tuple[str, ...]) -> str:
     if not text:
         return ""
     parts = _split(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL such as http://host:port")
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be a URL such as {schemes[0]}://host:port")
     if parts.username is not None or parts.query or parts.fragment or " " in text:
         raise ValueError("must be a URL without login, query and spaces")
     return text.rstrip("/")
@@ -191,6 +201,7 @@ PARSERS: Final[Mapping[Kind, Callable[[Option, object], object]]] = {
     Kind.LABELS: _parse_labels,
     Kind.PATH: _parse_path,
     Kind.URL: _parse_url,
+    Kind.OMNI_URL: _parse_omni_url,
     Kind.REDIS_URL: _parse_redis_url,
     Kind.HOST: _parse_host,
     Kind.HOST_PORT: _parse_host_port,

@@ -33,9 +33,3 @@ def test_key_of_another_provider_is_said():
     assert option == "service-account-key"
     assert said == "is the key of the provider 'metal-2', but --id is 'bare-metal'; make both the same"
     assert list(problems(_settings(service_account_key=make_key("metal-2").variable, id="metal-2"))) == []
-
-
-def test_endpoint_with_a_path_is_said():
-    ((option, said),) = problems(_settings(omni_api_endpoint="http://omni.test/api"))
-    assert option == "omni-api-endpoint"
-    assert "without a path" in said

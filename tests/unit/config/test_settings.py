@@ -21,6 +21,7 @@ ANOTHER = {
     Kind.LABELS: "other=1",
     Kind.PATH: "/other",
     Kind.URL: "http://other.test",
+    Kind.OMNI_URL: "https://other.test",
     Kind.REDIS_URL: "redis://other.test:1/2",
     Kind.HOST: "other.test",
     Kind.HOST_PORT: "127.0.0.1:7777",
@@ -164,6 +165,10 @@ def test_empty_variable_counts_as_not_set():
         (["--machine-labels=omni.sidero.dev/cluster=x"], "Omni's own"),
         (["--image-factory-base-url=factory.test"], "must be a URL"),
         (["--image-factory-base-url=http://"], "must be a URL"),
+        (["--omni-api-endpoint=omni.test:443"], "must be a URL such as https://host:port"),
+        (["--omni-api-endpoint=ftp://omni.test"], "must be a URL such as https://host:port"),
+        (["--omni-api-endpoint=https://omni.test/api"], "without a path"),
+        (["--omni-api-endpoint=https://me@omni.test"], "without login"),
         (["--redis-url=http://x"], "must be redis://"),
         (["--redis-url=redis://x:port"], "is no URL"),
         (["--gateway-listen=:1"], "must be ADDRESS:PORT"),
@@ -198,6 +203,13 @@ def test_wrong_file_is_refused_with_the_remedy(content, said, tmp_path):
     file = tmp_path / "metal.yaml"
     file.write_bytes(content)
     assert said in wrong(*MINIMAL, f"--config={file}")
+
+
+@pytest.mark.parametrize(
+    "given", ["https://omni.test", "http://omni.test:8080/", "grpc://omni.test", "https://[fd00::1]"]
+)
+def test_omni_is_reached_with_tls_or_without(given):
+    assert load([f"--omni-api-endpoint={given}", HERE], {}).omni_api_endpoint == given.rstrip("/")
 
 
 def test_what_others_find_wrong_is_said_with_the_rest():
