@@ -93,8 +93,11 @@ async def over_tls(host: str, port: int, trust: Trust) -> AsyncIterator[str]:
 
 
 async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while piece := await source.read(PIECE_BYTES):
             sink.write(piece)
             await sink.drain()
-    sink.transport.abort()
+    except OSError:
+        return  # the other way ends as well
+    finally:
+        sink.transport.abort()

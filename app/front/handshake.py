@@ -73,24 +73,30 @@ class TlsDoor:
 class Handshake:
     """One client before its connection is spliced."""
 
-    __slots__ = ("_address", "_client", "_door", "_timer")
+    __slots__ = ("_address", "_client", "_door", "_greeted", "_timer")
 
     def __init__(self, door: TlsDoor, client: ssl.SSLSocket, address: str) -> None:
         self._door = door
         self._client = client
         self._address = address
+        self._greeted = False
 
     def begin(self) -> None:
         """Go on for as long as it takes, within the limit."""
         self._door.handshakes.add(self)
         self._timer = self._door.loop.call_later(HANDSHAKE_LIMIT_S, self._fail, "it took too long")
-        self._door.loop.add_reader(self._client.fileno(), self._step)
+        self._door.loop.add_reader(self._client.fileno(), self._read)
         self._step()
 
     def close(self) -> None:
         """Close the connection."""
         self._let_go()
         self._client.close()
+
+    def _read(self) -> None:
+        """Something came, if only the end."""
+        self._step()
+        self._greeted = True
 
     def _step(self) -> None:
         try:
@@ -100,7 +106,7 @@ class Handshake:
         except ssl.SSLWantWriteError:
             self._door.loop.add_writer(self._client.fileno(), self._step)
         except (ssl.SSLEOFError, ConnectionError):
-            self.close()  # it only looked whether somebody listens, or is gone
+            self._gone()
         except ssl.SSLError as error:
             self._fail(_in_words(error))
         except OSError as error:
@@ -108,6 +114,12 @@ class Handshake:
         else:
             self._let_go()
             self._door.splicer.take_from_tls(self._client, self._address)
+
+    def _gone(self) -> None:
+        if self._greeted:
+            self._fail("the client ended it; it may not trust our certificate")
+        else:  # it only looked whether somebody listens
+            self.close()
 
     def _fail(self, reason: str) -> None:
         self.close()

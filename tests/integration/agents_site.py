@@ -121,9 +121,9 @@ class Site:
         self.lookup = AgentLookup(self.sync_redis)
         self.agents = set()
 
-    def dial(self, machine, **options):
+    def dial(self, machine, *, address=None, **options):
         """Run an agent for a machine; the answer is its task."""
-        agent = LabAgent(f"unix:{self.socket}", machine.id, machine, **options)
+        agent = LabAgent(address or f"unix:{self.socket}", machine.id, machine, **options)
         task = asyncio.ensure_future(self._serve(agent))
         task.agent = agent
         self.agents.add(task)
@@ -144,6 +144,11 @@ class Site:
 
     def greeted(self, machine):
         return int(self.sync_redis.hget(f"om:agent:{machine.id}", "hello_ms") or 0) > 0
+
+    async def start_again(self):
+        """Another gateway in the place of one that was stopped."""
+        self.gateway = Gateway(AgentRegistry(self.async_redis), TOKEN, Addresses(self.socket, "127.0.0.1:0"))
+        await self.gateway.start()
 
     async def wipe(self, machine, wipe_id="w1", *, version="", fence=1, timeout_s=10.0, client=None):
         ticket = WipeTicket(wipe_id, 1, "token", version)
