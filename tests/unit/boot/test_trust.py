@@ -1,6 +1,5 @@
 """Which authority machines are told to trust."""
 
-
 import pytest
 import yaml
 
