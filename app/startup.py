@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.errors import StartError
+from app.omni.account import read_account
 from app.omni.endpoint import parse_endpoint
 from app.ports import check_free
 from config.addresses import bracketed, split_address
@@ -23,6 +25,8 @@ log = structlog.get_logger()
 REDIS_TIMEOUT_S: Final = 3.0
 # Only a hint for the person who looks on: the watcher keeps trying, so it is not worth a long wait.
 OMNI_TIMEOUT_S: Final = 1.0
+# Whoever renews keys may be on holiday; a key is good for a year.
+KEY_ENDS_SOON: Final = timedelta(days=30)
 
 
 def check_ports(settings: Settings) -> None:
@@ -60,6 +64,7 @@ def say_what_is_missing(settings: Settings) -> None:
             remedy="let your DHCP server start iPXE with the init script, and set --disable-dhcp-proxy",
             init_script=f"http://{bracketed(settings.api_advertise_address)}:{settings.api_port}/ipxe/init.ipxe",
         )
+    say_when_the_key_ends(settings)
     endpoint = parse_endpoint(settings.omni_api_endpoint)
     try:
         socket.create_connection((endpoint.host, endpoint.port), timeout=OMNI_TIMEOUT_S).close()
@@ -69,6 +74,18 @@ def say_what_is_missing(settings: Settings) -> None:
             endpoint=settings.omni_api_endpoint,
             reason=error.strerror or str(error),
             remedy="check --omni-api-endpoint (OMNI_ENDPOINT); going on, and trying again until it answers",
+        )
+
+
+def say_when_the_key_ends(settings: Settings) -> None:
+    """Log a warning where the service account key has few days left."""
+    expires_at = read_account(settings.service_account_key).expires_at if settings.service_account_key else None
+    if expires_at is not None and expires_at - datetime.now(UTC) < KEY_ENDS_SOON:
+        log.warning(
+            "service_account_key_expires_soon",
+            expires_at=expires_at.isoformat(),
+            remedy=f"run `omnictl infraprovider renewkey {settings.id}` and start with the new key; this one stays "
+            "good until then",
         )
 
 

@@ -46,6 +46,7 @@ def test_meta_carries_everything_of_the_metadata():
         id=ID,
         version="7",
         created_ns=Resource(Kind.INFRA_MACHINE, raw).created_ns,
+        updated_s=Resource(Kind.INFRA_MACHINE, raw).updated_s,
         phase=Phase.TEARING_DOWN,
         owner="InfraMachineController",
         labels={"a": "1"},
