@@ -23,7 +23,7 @@ from app.agents.machine_ids import NoMachineId, machine_id_in
 from app.agents.presence import Presence
 from app.agents.session import Session, greet, pause_s
 from app.agents.tunnel import Tunnel
-from app.front.peer import address_of
+from app.front.peer import address_of, came_without_tls
 from protos.gen.tunnel.tunnel_pb2 import ClientToServer, ServerToClient
 from protos.gen.tunnel.tunnel_pb2_grpc import TunnelServiceServicer
 
@@ -39,8 +39,9 @@ Context = Any
 class DialIn(TunnelServiceServicer):
     """Serves OpenReverseTunnel."""
 
-    def __init__(self, presence: Presence) -> None:
+    def __init__(self, presence: Presence, *, tls_served: bool = False) -> None:
         self._presence = presence
+        self._tls_served = tls_served
         self._stopping = False
 
     def stop(self) -> None:
@@ -62,11 +63,23 @@ class DialIn(TunnelServiceServicer):
             log.warning("agent_without_machine_id", address=address, reason=str(error))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             return
+        if self._tls_served and came_without_tls(context.peer()):
+            await self._warn(machine_id, address)
         try:
             reason = await self._hold(machine_id, address, context)
         except asyncio.CancelledError:
             return  # the peer is gone: gRPC cancels us, and would print what we raise
         await context.abort(grpc.StatusCode.ABORTED, reason)
+
+    async def _warn(self, machine_id: str, address: str) -> None:
+        """An agent came without TLS. It is served all the same: it may hold a wipe that must not be lost."""
+        log.warning(
+            "tunnel_without_tls",
+            machine_id=machine_id,
+            address=address,
+            hint="it was booted before TLS was switched on, and comes over TLS from its next boot on",
+        )
+        await self._presence.count_without_tls()
 
     async def _hold(self, machine_id: str, address: str, context: Context) -> str:
         wire = _GrpcWire(context)

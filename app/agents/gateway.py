@@ -60,11 +60,13 @@ class Addresses:
     tunnel_socket: the unix socket on which agents dial in.
     internal: host:port on which workers call; port 0 = any free one.
     advertised_host: the host that workers are told; empty = that of `internal`.
+    tls_served: agents can come over TLS, so one that does not is worth a warning.
     """
 
     tunnel_socket: Path
     internal: str
     advertised_host: str = ""
+    tls_served: bool = False
 
 
 class Gateway:
@@ -84,7 +86,7 @@ class Gateway:
         self.address = self._listen(internal)
         self._presence = Presence(self._registry, self.id, self.address)
         add_GatewayServicer_to_server(GatewayService(self._presence, self._wipes), internal)
-        self._dial_in = DialIn(self._presence)
+        self._dial_in = DialIn(self._presence, tls_served=self._addresses.tls_served)
         tunnels = grpc.aio.server(options=TUNNEL_OPTIONS)
         add_TunnelServiceServicer_to_server(self._dial_in, tunnels)
         tunnels.add_insecure_port(f"unix:{self._addresses.tunnel_socket}")

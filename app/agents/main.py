@@ -59,4 +59,5 @@ def addresses(settings: Settings) -> Addresses:
         tunnel_socket=settings.run_dir / "gateway.sock",
         internal=settings.gateway_listen,
         advertised_host=bracketed(settings.api_advertise_address) if is_wildcard(host) else "",
+        tls_served=settings.tls_enabled,
     )

@@ -54,6 +54,9 @@ class Registry(Protocol):
     async def leave(self, gateway_id: str) -> None:
         """The gateway ends."""
 
+    async def count_without_tls(self) -> None:
+        """A tunnel was opened without TLS although it is served."""
+
 
 class Presence:
     """The sessions of this gateway, the newest of each machine."""
@@ -100,6 +103,10 @@ class Presence:
         number, session.number = session.number, None
         if number is not None:
             self._start(self._unregister(session.machine_id, number))
+
+    async def count_without_tls(self) -> None:
+        """A tunnel was opened without TLS although it is served."""
+        await self._tell(self._registry.count_without_tls)
 
     async def renew(self) -> None:
         """Tell the registry what is held, close what it knows a newer tunnel of, and catch up after an outage."""

@@ -15,7 +15,7 @@ from app.omni.kinds import PICTURE_KINDS
 from app.state.connection import as_fields
 from app.state.facts import Tunnel
 from app.state.lease import lease_key
-from app.state.metrics import TUNNELS
+from app.state.metrics import TUNNELS, WITHOUT_TLS
 from app.state.wake import ALARMS
 
 # Four missed renewals: a gateway that pauses for a rewrite of Redis' file keeps its entries.
@@ -195,6 +195,10 @@ class AgentRegistry:
         """This gateway ends on purpose."""
         await self._redis.zrem(GATEWAYS, gateway_id)
         await self._redis.hdel(TUNNELS, gateway_id)
+
+    async def count_without_tls(self) -> None:
+        """A tunnel was opened without TLS although it is served."""
+        await self._redis.incr(WITHOUT_TLS)
 
 
 class AgentLookup:

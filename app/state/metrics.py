@@ -20,6 +20,7 @@ DURATIONS: Final = "om:metrics:durations"
 BOOTS: Final = "om:metrics:boots"
 SWEEPS: Final = "om:metrics:sweeps"
 TUNNELS: Final = "om:metrics:tunnels"
+WITHOUT_TLS: Final = "om:metrics:tunnels-without-tls"
 # From a power command to a night of writing zeroes.
 BUCKETS_S: Final = (0.1, 0.3, 1, 3, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400)
 # A part of a sweep that has not run for this long is no part any more: there are fewer machines.
@@ -56,12 +57,16 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """All that was counted. operations: by name and outcome; tunnels: by gateway, ended ones among them."""
+    """All that was counted. operations: by name and outcome; tunnels: by gateway, ended ones among them.
+
+    without_tls: tunnels that were opened without TLS although it is served.
+    """
 
     operations: dict[tuple[str, ...], int]
     durations: dict[str, Duration]
     boots: dict[str, int]
     tunnels: dict[str, int]
+    without_tls: int
     sweep: Sweep | None
     queues: dict[str, Queue]
 
@@ -93,13 +98,15 @@ def read(client: redis.Redis, here_ms: int) -> Counted:
     for queue in QUEUES:
         pipe.llen(queue)
         pipe.lindex(queue, -1)  # the transport puts new ones in front
-    (seconds, micros), operations, durations, boots, tunnels, sweeps, *rows = pipe.execute()
+    pipe.get(WITHOUT_TLS)
+    (seconds, micros), operations, durations, boots, tunnels, sweeps, *rows, without_tls = pipe.execute()
     redis_ms = int(seconds) * 1000 + int(micros) // 1000
     return Counted(
         operations={_pair(name): int(count) for name, count in as_fields(operations).items()},
         durations=_durations(as_fields(durations)),
         boots=_numbers(boots),
         tunnels=_numbers(tunnels),
+        without_tls=int(without_tls or 0),
         sweep=_sweep([json.loads(text) for text in as_fields(sweeps).values()], redis_ms),
         queues={q: Queue(int(rows[2 * i]), _waits_s(rows[2 * i + 1], here_ms)) for i, q in enumerate(QUEUES)},
     )

@@ -71,6 +71,8 @@ class SiteCollector(Collector):
         yield from _of_sweep(counted)
         tunnels = sum(counted.tunnels.get(gateway, 0) for gateway in gateways)
         yield _gauge("tunnels", "Agents whose tunnel is open.", {(): tunnels})
+        words = "Tunnels that agents opened without TLS although it is served."
+        yield _counter("tunnels_without_tls", words, {(): counted.without_tls})
         boots = {decision: counted.boots.get(decision, 0) for decision in BOOT_DECISIONS}
         yield _counter("boots", "Boot scripts asked for, by what was decided.", _by_one(boots), "decision")
 

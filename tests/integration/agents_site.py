@@ -111,12 +111,13 @@ def redis_server():
 class Site:
     """One gateway with its agents. Agents dial its unix socket directly: the splice has tests of its own."""
 
-    def __init__(self, server, folder, token=TOKEN):
+    def __init__(self, server, folder, token=TOKEN, *, tls_served=False):
         self.server = server
         self.socket = Path(folder) / f"gateway-{os.urandom(3).hex()}.sock"
         self.sync_redis = redis.Redis.from_url(server.url)
         self.async_redis = redis.asyncio.Redis.from_url(server.url)
-        self.gateway = Gateway(AgentRegistry(self.async_redis), token, Addresses(self.socket, "127.0.0.1:0"))
+        self.addresses = Addresses(self.socket, "127.0.0.1:0", tls_served=tls_served)
+        self.gateway = Gateway(AgentRegistry(self.async_redis), token, self.addresses)
         self.client = GatewayClient(self.sync_redis, TOKEN, call_timeout_s=5.0)
         self.lookup = AgentLookup(self.sync_redis)
         self.agents = set()
@@ -147,7 +148,7 @@ class Site:
 
     async def start_again(self):
         """Another gateway in the place of one that was stopped."""
-        self.gateway = Gateway(AgentRegistry(self.async_redis), TOKEN, Addresses(self.socket, "127.0.0.1:0"))
+        self.gateway = Gateway(AgentRegistry(self.async_redis), TOKEN, self.addresses)
         await self.gateway.start()
 
     async def wipe(self, machine, wipe_id="w1", *, version="", fence=1, timeout_s=10.0, client=None):
@@ -165,9 +166,9 @@ async def eventually(condition, timeout_s=10.0):
 
 
 @contextlib.asynccontextmanager
-async def a_site(server):
+async def a_site(server, **options):
     with tempfile.TemporaryDirectory(prefix="om") as folder:
-        site = Site(server, folder)
+        site = Site(server, folder, **options)
         await site.gateway.start()
         try:
             yield site

@@ -15,9 +15,10 @@ from app.agents import session
 from app.front import handshake, tls_port
 from app.front.certificates import FromAuthority, FromFiles
 from app.front.handshake import TlsDoor
-from app.front.listen import open_listeners
+from app.front.listen import Acceptor, open_listeners
 from app.front.splice import Backends, Splicer
 from app.front.tls_port import serving
+from app.state import metrics
 from app.tls.authority import make_authority
 from config.settings import Settings
 from lab.tls import TlsRefused, Trust, over_tls
@@ -85,7 +86,7 @@ async def a_door(server, source=None, *, certificates=None, life_s=DAY_S, addres
     source = source or Source(make_authority(DAY_S, datetime.now(UTC)))
     settings = Settings(api_advertise_address=address, tls_enabled=True, tls_cert_ttl_s=life_s)
     certificates = certificates or FromAuthority(settings, source)
-    async with a_site(server) as site:
+    async with a_site(server, tls_served=True) as site:
         splicer = Splicer(Backends(web=site.socket, gateway=site.socket))
         listeners = open_listeners("127.0.0.1", 0)
         with serving(certificates, splicer, listeners) as door:
@@ -151,6 +152,24 @@ def test_refusal_of_our_certificate_that_is_told_is_passed_on(server, capsys):
 
     run(server, story)
     assert "the agent does not trust our certificate" in said(capsys)
+
+
+def test_agent_that_comes_without_tls_is_served_with_a_warning_and_counted(server, capsys):
+    async def story(door):
+        plain = open_listeners("127.0.0.1", 0)[0]
+        acceptor = Acceptor(plain, door.splicer.take)
+        machine, other = Machine(), Machine()
+        before = metrics.read(door.site.sync_redis, 0).without_tls
+        await door.connect(other)
+        await door.site.connect(machine, address=f"127.0.0.1:{plain.getsockname()[1]}")
+        await door.site.wipe(machine)
+        assert metrics.read(door.site.sync_redis, 0).without_tls == before + 1
+        acceptor.close()
+        lines = [line for line in said(capsys).splitlines() if "tunnel_without_tls" in line]
+        assert len(lines) == 1
+        assert machine.id in lines[0]
+
+    run(server, story)
 
 
 def test_agent_that_does_not_verify_is_served(server):
