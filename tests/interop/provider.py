@@ -1,4 +1,4 @@
-"""The processes of the provider that agents meet, as they run in production: `web` with the public port, and `gateway`."""
+"""The processes that agents meet, as they run in production: `web` with the public port, and `gateway`."""
 
 import contextlib
 import os

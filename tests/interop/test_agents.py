@@ -1,5 +1,6 @@
 """Real agents' libraries against the processes of the provider: through the public port, as workers see it."""
 
+import contextlib
 import signal
 import threading
 import time
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.agents.client import WipeTicket
-from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, WipeRefused
+from app.agents.errors import AgentError, AgentFailed, AgentGone, AgentTimeout, WipeRefused
 from tests.integration.agents_site import redis_server
 from tests.integration.children import wait_until
 from tests.interop.go_agent import GoAgent, pattern
@@ -59,7 +60,7 @@ class Wipe(threading.Thread):
     def run(self):
         try:
             self.ticket = self._ask()
-        except Exception as error:
+        except AgentError as error:
             self.error = error
 
     def failure(self, limit_s=10.0):
@@ -226,7 +227,7 @@ def test_gateway_that_is_told_to_end_sends_its_agents_to_the_next_one(provider, 
     assert provider.end("gateway") == 0
     assert isinstance(running.failure(), AgentGone)
     wait_until(lambda: agent.states("WipeDisks") == ["cancelled"])
-    assert "code = Aborted desc = the gateway is stopping" in [dial["error"] for dial in agent.dials()][0]
+    assert "code = Aborted desc = the gateway is stopping" in agent.dials()[0]["error"]
     provider.start("gateway")
     wait_until(lambda: provider.holds(agent), START_LIMIT_S)
     agent.behave("WipeDisks")
@@ -258,8 +259,7 @@ def test_web_that_is_restarted_ends_tunnels_and_takes_them_again(provider, dial)
 
 
 def _says_hello(provider, agent):
-    try:
+    with contextlib.suppress(AgentError):
         provider.workers.hello(agent.id)
-    except Exception:
-        return False
-    return True
+        return True
+    return False

@@ -3,6 +3,7 @@
 //	interop cosi        a state server, as Omni has one
 //	interop agent       the agents of machines
 //	interop authority   certificate authorities, as the Go provider makes and reads them
+//	interop wire        which messages and methods the libraries have
 //
 // A test steers it over its standard input and output, see package control.
 package main
@@ -15,6 +16,7 @@ import (
 	"interop/authority"
 	"interop/control"
 	"interop/cosi"
+	"interop/wire"
 )
 
 func main() {
@@ -22,6 +24,7 @@ func main() {
 		"cosi":      cosi.Acts,
 		"agent":     agent.Acts,
 		"authority": authority.Acts,
+		"wire":      wire.Acts,
 	}
 
 	if len(os.Args) == 2 {
@@ -32,6 +35,6 @@ func main() {
 		}
 	}
 
-	fmt.Fprintln(os.Stderr, "usage: interop cosi|agent|authority")
+	fmt.Fprintln(os.Stderr, "usage: interop cosi|agent|authority|wire")
 	os.Exit(2)
 }
