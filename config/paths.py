@@ -22,17 +22,23 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME") or Path.home()) / ".local" / "state" / "omni-metal"
 
 
+def run_dir_path(state_dir: Path) -> Path:
+    """Return where the unix sockets of a state directory are; nothing is made."""
+    state_dir = state_dir.absolute()
+    folder = state_dir / "run"
+    if len(os.fsencode(folder)) > LONGEST_RUN_DIR:
+        digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"omni-metal-{os.getuid()}-{digest}"
+    return folder
+
+
 def run_dir(state_dir: Path) -> Path:
     """Return the folder of the unix sockets of a state directory, made for our eyes only.
 
     Raises:
         PermissionError: the folder is somebody else's, or cannot be made.
     """
-    state_dir = state_dir.absolute()
-    folder = state_dir / "run"
-    if len(os.fsencode(folder)) > LONGEST_RUN_DIR:
-        digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:12]
-        folder = Path(tempfile.gettempdir()) / f"omni-metal-{os.getuid()}-{digest}"
+    folder = run_dir_path(state_dir)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

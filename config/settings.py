@@ -32,6 +32,17 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong with the settings. option: the name of the option; '' where it is none that we know.
+
+    words: the place, what is wrong with it, and the remedy; no value of a secret.
+    """
+
+    option: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The value of every option of config/options.py, durations in seconds."""
 
@@ -135,51 +146,61 @@ def load(
     Raises:
         SettingsError: naming everything that is wrong.
     """
-    line = parse_command_line(argv)
-    sources = gather(line, environ)
-    problems = [*sources.problems, *map(_stray, line.words)]
-    values, wrong = _check(sources)
-    problems += wrong
-    if values["state_dir"] is None:
-        values["state_dir"] = paths.default_state_dir(environ)
-    if not client:
-        problems += _fill_in(values, sources)
-    settings = Settings(**values, given=frozenset(sources.given))
-    problems += [f"{_named(name, sources.given.get(name))}: {reason}" for name, reason in further(settings)]
-    if problems:
-        many = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
-        raise SettingsError("\n".join([f"{many} wrong, nothing was started:", *(f"  {text}" for text in problems)]))
+    settings, wrong = examine(argv, environ, client=client, further=further)
+    if wrong:
+        many = "1 setting is" if len(wrong) == 1 else f"{len(wrong)} settings are"
+        raise SettingsError("\n".join([f"{many} wrong, nothing was started:", *(f"  {w.words}" for w in wrong)]))
     return settings
 
 
-def _check(sources: Sources) -> tuple[dict[str, Any], list[str]]:
+def examine(
+    argv: Sequence[str], environ: Mapping[str, str], *, client: bool = False, further: Further = lambda _: ()
+) -> tuple[Settings, tuple[Wrong, ...]]:
+    """Read the settings of a command like `load`, and find out what is wrong with them.
+
+    What is wrong by itself has its default in the settings; nothing else may be done with it.
+    """
+    line = parse_command_line(argv)
+    sources = gather(line, environ)
+    values, wrong = _check(sources)
+    if values["state_dir"] is None:
+        values["state_dir"] = paths.default_state_dir(environ)
+    if not client:
+        wrong += _fill_in(values, sources)
+    settings = Settings(**values, given=frozenset(sources.given))
+    wrong += [_wrong(name, sources, reason) for name, reason in further(settings)]
+    of_no_option = [Wrong("", text) for text in (*sources.problems, *map(_stray, line.words))]
+    return settings, (*of_no_option, *wrong)
+
+
+def _check(sources: Sources) -> tuple[dict[str, Any], list[Wrong]]:
     raw = {OPTIONS[name].attribute: given.value for name, given in sources.given.items()}
     try:
         return OptionsSchema().load(raw), []
     except ValidationError as error:
         found = cast("dict[str, list[str]]", error.messages)
         valid = error.valid_data if isinstance(error.valid_data, dict) else {}
-    problems = [
-        f"{_named(name, sources.given.get(name))}: {reason}"
-        for name, option in OPTIONS.items()
-        for reason in found.get(option.attribute, [])
+    wrong = [
+        _wrong(name, sources, reason) for name, option in OPTIONS.items() for reason in found.get(option.attribute, [])
     ]
-    return UNLESS_GIVEN | valid, problems
+    return UNLESS_GIVEN | valid, wrong
 
 
-def _fill_in(values: dict[str, Any], sources: Sources) -> list[str]:
+def _fill_in(values: dict[str, Any], sources: Sources) -> list[Wrong]:
     """Find out the address when none is set; say what has no default."""
-    problems = []
+    wrong = []
     if not _is_set("omni-api-endpoint", sources):
-        problems.append("--omni-api-endpoint: is required; set it, or OMNI_ENDPOINT, to the address of Omni")
+        words = "--omni-api-endpoint: is required; set it, or OMNI_ENDPOINT, to the address of Omni"
+        wrong.append(Wrong("omni-api-endpoint", words))
     if not _is_set("api-advertise-address", sources):
         addresses = routable_addresses()
         if len(addresses) == 1:
             values["api_advertise_address"] = addresses[0]
         else:
             found = f"is not clear, there are {', '.join(addresses)}" if addresses else "was not found"
-            problems.append(f"--api-advertise-address: a routable address {found}; name the one that machines reach")
-    return problems
+            words = f"--api-advertise-address: a routable address {found}; name the one that machines reach"
+            wrong.append(Wrong("api-advertise-address", words))
+    return wrong
 
 
 def _stray(word: str) -> str:
@@ -190,6 +211,10 @@ def _stray(word: str) -> str:
 
 def _is_set(name: str, sources: Sources) -> bool:
     return name in sources.given and sources.given[name].value != ""
+
+
+def _wrong(name: str, sources: Sources, reason: str) -> Wrong:
+    return Wrong(name, f"{_named(name, sources.given.get(name))}: {reason}")
 
 
 def _named(name: str, given: Given | None) -> str:
