@@ -55,11 +55,12 @@ class Omni:
         timeout_s: float = CALL_TIMEOUT_S,
         signer: Signer | None = None,
         skip_verify: bool = False,
+        key_ends_s: float | None = None,
     ) -> None:
         self.provider_id = provider_id
         self._timeout_s = timeout_s
         self._sign = signer or unsigned
-        self._connection = Connection(endpoint, skip_verify=skip_verify)
+        self._connection = Connection(endpoint, skip_verify=skip_verify, key_ends_s=key_ends_s)
 
     def close(self) -> None:
         """End all calls and watches."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from app.omni.account import read_account
-from app.omni.channel import Signer
 from app.omni.client import Omni
 from config.settings import Settings
 
 
 def connect_omni(settings: Settings) -> Omni:
     """A client; it connects with its first call. Raises KeyInvalid, EndpointInvalid."""
+    account = read_account(settings.service_account_key) if settings.service_account_key else None
+    expires_at = account.expires_at if account else None
     return Omni(
         settings.omni_api_endpoint,
         settings.id,
-        signer=signer_of(settings),
+        signer=account.sign if account else None,
         skip_verify=settings.insecure_skip_tls_verify,
+        key_ends_s=expires_at.timestamp() if expires_at else None,
     )
-
-
-def signer_of(settings: Settings) -> Signer | None:
-    """What signs the calls; None without a service account key."""
-    return read_account(settings.service_account_key).sign if settings.service_account_key else None

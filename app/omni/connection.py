@@ -10,16 +10,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import grpc
 
 from app.omni.channel import open_channel
 from app.omni.endpoint import parse_endpoint
-from app.omni.errors import NotAuthenticated, OmniError, OmniUnavailable, clean, error_for
+from app.omni.errors import ClockWrong, KeyExpired, NotAuthenticated, OmniError, OmniUnavailable, clean
 from app.omni.handshake import handshake_words
 from app.omni.pinning import Pin, served_certificate
-from app.omni.skew import ClockComparison
+from app.omni.skew import ClockComparison, skew_words, too_far
+from app.omni.status import error_for
 from protos.gen.cosi.state_pb2_grpc import StateStub
 
 # A hundred greenlets that all wait for an Omni that is away must not each ask it for its certificate.
@@ -29,9 +31,13 @@ _Answer = TypeVar("_Answer")
 
 
 class Connection:
-    """The connection to one endpoint. Raises EndpointInvalid when it is made."""
+    """The connection to one endpoint. Raises EndpointInvalid when it is made.
 
-    def __init__(self, endpoint: str, *, skip_verify: bool = False) -> None:
+    key_ends_s: until when the key is good that calls are signed with, in seconds since 1970.
+    """
+
+    def __init__(self, endpoint: str, *, skip_verify: bool = False, key_ends_s: float | None = None) -> None:
+        self._key_ends_s = key_ends_s
         self._place = parse_endpoint(endpoint)
         self._clocks = ClockComparison(endpoint, skip_verify=skip_verify)
         self._pinned = skip_verify and self._place.secure
@@ -82,9 +88,18 @@ class Connection:
             subject: what the call was about, for a person.
         """
         error = error_for(method, status.code(), status.details() or "", subject)
-        # A wrong clock is the usual reason for this, and Omni does not tell it from others.
-        clocks = self._clocks.words() if isinstance(error, NotAuthenticated) else ""
-        return NotAuthenticated(method, subject, f"{error.words}; {clocks}") if clocks else error
+        return self._why_refused(error) if isinstance(error, NotAuthenticated) else error
+
+    def _why_refused(self, error: NotAuthenticated) -> NotAuthenticated:
+        """Omni does not tell why; a wrong clock is the usual reason, and a key that has expired the next one."""
+        skew_s, cause = self._clocks.skew_s(), type(error)
+        said = [error.words, skew_words(skew_s) if skew_s is not None else "Omni's clock could not be read"]
+        if too_far(skew_s):
+            cause = ClockWrong
+        elif self._key_ends_s is not None and self._key_ends_s <= time.time():
+            cause = KeyExpired
+            said.append(f"the key expired at {datetime.fromtimestamp(self._key_ends_s, UTC):%Y-%m-%d %H:%M} UTC")
+        return cause(error.method, error.subject, "; ".join(filter(None, said)))
 
     def close(self) -> None:
         """End all calls."""

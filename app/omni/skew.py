@@ -58,15 +58,20 @@ class ClockComparison:
         self._endpoint, self._skip_verify = endpoint, skip_verify
         self._lock = threading.Lock()
         self._again_at_s = 0.0
-        self._words = ""
+        self._skew_s: float | None = None
 
-    def words(self) -> str:
-        """`skew_words` of this clock, as it was less than a minute ago."""
+    def skew_s(self) -> float | None:
+        """`clock_skew_s`, as it was less than a minute ago."""
         with self._lock:
             if time.monotonic() >= self._again_at_s:
-                self._words = skew_words(clock_skew_s(self._endpoint, skip_verify=self._skip_verify))
+                self._skew_s = clock_skew_s(self._endpoint, skip_verify=self._skip_verify)
                 self._again_at_s = time.monotonic() + COMPARED_FOR_S
-            return self._words
+            return self._skew_s
+
+
+def too_far(skew_s: float | None) -> bool:
+    """Whether the clocks differ so much that this is why Omni refuses a signature."""
+    return skew_s is not None and abs(skew_s) > ALLOWED_S - WORTH_SAYING_S
 
 
 def skew_words(skew_s: float | None) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import grpc
 
-from app.omni.errors import OmniError, OmniUnavailable, clean
+from app.omni.errors import OmniError, WatchEnded, clean
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from protos.gen.cosi import state_pb2
@@ -109,13 +109,13 @@ class Watch:
             yield bootstrap
             for event in events:
                 yield from self._later(event)
-            raise OmniUnavailable("Watch", self.kind.value, "Omni ended the watch")
+            raise WatchEnded("Watch", self.kind.value, "Omni ended the watch")
         except grpc.RpcError as error:
             if self.cancelled():
                 return
             if self._late:
                 words = f"no end of the present resources within {self._bootstrap_timeout_s:g} s"
-                raise OmniUnavailable("Watch", self.kind.value, words) from None
+                raise WatchEnded("Watch", self.kind.value, words) from None
             raise self._error("Watch", error, self.kind.value) from None
         finally:
             timer.cancel()
@@ -131,12 +131,12 @@ class Watch:
                     found[change.resource.id] = change.resource
                 else:
                     found.pop(change.resource.id, None)
-        raise OmniUnavailable("Watch", self.kind.value, "Omni ended the watch")
+        raise WatchEnded("Watch", self.kind.value, "Omni ended the watch")
 
     def _later(self, event: state_pb2.Event) -> Iterator[Changed | Destroyed]:
         if event.event_type == state_pb2.ERRORED:
             # Such a stream stays open and silent for ever.
-            raise OmniUnavailable("Watch", self.kind.value, clean(event.error) or "an error without words")
+            raise WatchEnded("Watch", self.kind.value, clean(event.error) or "an error without words")
         if event.event_type in (state_pb2.CREATED, state_pb2.UPDATED):
             yield Changed(Resource(self.kind, event.resource))
         elif event.event_type == state_pb2.DESTROYED:

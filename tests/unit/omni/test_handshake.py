@@ -1,8 +1,9 @@
 import grpc
 import pytest
 
-from app.omni.errors import CertificateRefused, OmniUnavailable, error_for
+from app.omni.errors import CertificateRefused, OmniUnavailable
 from app.omni.handshake import handshake_words
+from app.omni.status import error_for
 
 PREFIX = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: "
 TLS = PREFIX + "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1:SSL routines:OPENSSL_internal:"
