@@ -170,7 +170,8 @@ def examine(
     settings = Settings(**values, given=frozenset(sources.given))
     wrong += [_wrong(name, sources, reason) for name, reason in further(settings)]
     of_no_option = [Wrong("", text) for text in (*sources.problems, *map(_stray, line.words))]
-    return settings, (*of_no_option, *wrong)
+    of_file = [Wrong("config", sources.file_problem)] if sources.file_problem else []
+    return settings, (*of_no_option, *of_file, *wrong)
 
 
 def _check(sources: Sources) -> tuple[dict[str, Any], list[Wrong]]:

@@ -28,10 +28,18 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All that the operator set, by option name, and what is wrong with the places themselves."""
+    """All that the operator set, by option name, and what is wrong with the places themselves.
+
+    file_problem: why nothing could be read from the file of `--config`, or ''.
+    """
 
     given: dict[str, Given]
     problems: tuple[str, ...]
+    file_problem: str = ""
+
+
+class _FileUnread(Exception):
+    """Nothing can be read from the file; the text says why and what to do."""
 
 
 def gather(line: CommandLine, environ: Mapping[str, str]) -> Sources:
@@ -43,11 +51,13 @@ def gather(line: CommandLine, environ: Mapping[str, str]) -> Sources:
         if value:
             given.setdefault(name, Given(value, f"environment {option.variable}"))
     problems += _slips(environ)
-    if "config" in given and given["config"].value:
+    if not ("config" in given and given["config"].value):
+        return Sources(given, tuple(problems))
+    try:
         of_file, file_problems = _read_file(Path(str(given["config"].value)).expanduser(), given["config"].place)
-        given = of_file | given
-        problems += file_problems
-    return Sources(given, tuple(problems))
+    except _FileUnread as error:
+        return Sources(given, tuple(problems), str(error))
+    return Sources(of_file | given, (*problems, *file_problems))
 
 
 def _slips(environ: Mapping[str, str]) -> list[str]:
@@ -67,17 +77,17 @@ def _read_file(path: Path, place: str) -> tuple[dict[str, Given], list[str]]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        return {}, [f"{about}: cannot be read, {error.strerror}; name a YAML file that can be"]
+        raise _FileUnread(f"{about}: cannot be read, {error.strerror}; name a YAML file that can be") from None
     except UnicodeDecodeError:
-        return {}, [f"{about}: is not UTF-8 text; name a YAML file"]
+        raise _FileUnread(f"{about}: is not UTF-8 text; name a YAML file") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
-        return {}, [f"{about}: is not YAML{line}; write one `option: value` a line"]
+        raise _FileUnread(f"{about}: is not YAML{line}; write one `option: value` a line") from None
     if content is None:
         return {}, []
     if not isinstance(content, Mapping):
-        return {}, [f"{about}: must hold one `option: value` a line"]
+        raise _FileUnread(f"{about}: must hold one `option: value` a line")
     return _read_keys(path.name, content)
 
 

@@ -267,3 +267,32 @@ def test_state_dir_follows_the_environment():
 
 def test_long_wrong_value_is_cut():
     assert len(wrong(*MINIMAL, "--api-port=" + "9" * 5000)) < 300
+
+
+def test_examined_settings_name_the_option_of_each_thing_that_is_wrong(tmp_path):
+    settings, found = under_test.examine(
+        ("--api-port=0", "--nope", f"--config={tmp_path / 'missing'}", "--id=other", HERE),
+        {},
+        further=lambda _: [("service-account-key", "is torn")],
+    )
+    assert [wrong.option for wrong in found] == ["", "config", "api-port", "omni-api-endpoint", "service-account-key"]
+    assert [wrong.words.partition(":")[0] for wrong in found] == [
+        "--nope (command line)",
+        f"--config {tmp_path / 'missing'} (command line)",
+        "--api-port=0 (command line)",
+        "--omni-api-endpoint",
+        "OMNI_SERVICE_ACCOUNT_KEY",
+    ]
+    assert (settings.id, settings.api_port) == ("other", 50042)
+
+
+def test_examined_settings_that_are_right_have_nothing_wrong():
+    settings, found = under_test.examine(MINIMAL, {})
+    assert found == ()
+    assert settings == load(MINIMAL, {})
+
+
+def test_folder_of_sockets_is_told_without_being_made(tmp_path):
+    folder = under_test.paths.run_dir_path(tmp_path / "state")
+    assert not folder.exists()
+    assert folder == under_test.paths.run_dir(tmp_path / "state")
