@@ -1,12 +1,14 @@
 """Build the Go programs once, before the first test: no test's own time limit would fit a build from nothing."""
 
+import contextlib
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.interop.go_programs import GoMissing, Program, build
+from tests.interop.go_omni import GoOmni
+from tests.interop.go_programs import GoMissing, Program, ProgramError, build
 from tests.required import need
 
 _FOLDER = pytest.StashKey()
@@ -43,3 +45,22 @@ def start(request):
 @pytest.fixture(autouse=True)
 def _needs_go(request):
     need(request.config.stash[_MISSING])
+
+
+@pytest.fixture(scope="module")
+def cosi(start):
+    """The program of a state server, of which each test makes a new one."""
+    with start("cosi") as running:
+        yield running
+
+
+@pytest.fixture
+def server(cosi):
+    """A state server with nothing in it."""
+    omni = GoOmni(cosi)
+    omni.forget()
+    omni.start()
+    omni.calls()
+    yield omni
+    with contextlib.suppress(ProgramError):
+        omni.stop()
