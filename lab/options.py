@@ -16,6 +16,7 @@ from lab.rack import RackOptions
 API_PORT: Final = 50042
 GATEWAY_PORT: Final = 50044
 FLOWER_PORT: Final = 5555
+TLS_PORT: Final = 50043
 DESCRIPTION: Final = """\
 A rack of virtual machines lives its life through the real provider.
 
@@ -126,6 +127,8 @@ def _with_defaults(passed_on: Sequence[str], *, once: bool) -> tuple[str, ...]:
         "--power-poll-interval": "2s",
         "--gateway-listen": f"{HOST}:{usual_or_free(GATEWAY_PORT)}",
     }
+    if "--tls-enabled" in named:
+        defaults["--tls-api-port"] = str(usual_or_free(TLS_PORT))
     if "--disable-flower" not in named and "--flower-listen" not in named:
         defaults |= (
             {"--disable-flower": "true"} if once else {"--flower-listen": f"{HOST}:{usual_or_free(FLOWER_PORT)}"}

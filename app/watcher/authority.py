@@ -6,6 +6,7 @@ id may be able to use it. A person has to see to it.
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,6 +24,8 @@ from protos.gen.provider.records_pb2 import TLSConfigSpec
 log = structlog.get_logger()
 
 ID: Final = "tls-config"
+# A person who has just mended it looks at what comes of it.
+RETRY_S: Final = 10.0
 
 
 class AuthorityKeeper:
@@ -33,13 +36,19 @@ class AuthorityKeeper:
         self._wanted = settings.tls_enabled and settings.tls_cert_file is None
         self._life_s = settings.tls_ca_ttl_s
         self._type = Kind.TLS_CONFIG.type(settings.id)
+        self._looked_s = 0.0
         self.problem = ""
+
+    def retry(self) -> None:
+        """Look again every few seconds while the one in Omni cannot be used. Raises OmniError, RedisError."""
+        if self.problem and time.monotonic() - self._looked_s > RETRY_S:
+            self.refresh()
 
     def refresh(self) -> None:
         """Put the authority of Omni into the mirror, and make it where there is none. Raises OmniError, RedisError."""
         if not self._wanted:
             return
-        now = datetime.now(UTC)
+        now, self._looked_s = datetime.now(UTC), time.monotonic()
         spec = (self._omni.get(Kind.TLS_CONFIG, ID) or self._make(now)).spec
         authority = Authority(spec.ca_cert, spec.ca_key)
         try:

@@ -140,6 +140,7 @@ class Watcher:
         if not self._mirror.complete():
             self._fill_mirror()
         self._followers.compare()
+        self._authority.retry()
         if time.monotonic() - self._compare_s > COMPARE_EVERY_S:
             self._compare_s = time.monotonic()
             self._provider.refresh_join_config()

@@ -118,6 +118,23 @@ def test_problem_ends_when_the_spoiled_one_is_removed(site):
     assert site.mirror.authority() == site.stored()
 
 
+def test_spoiled_one_is_looked_at_again_every_few_seconds(site, monkeypatch):
+    site.store(Authority("", ""))
+    site.keeper.refresh()
+    asked = site.omni.calls["get"]
+    site.keeper.retry()
+    assert site.omni.calls["get"] == asked
+    monkeypatch.setattr("app.watcher.authority.RETRY_S", 0.0)
+    site.keeper.retry()
+    assert site.omni.calls["get"] == asked + 1
+    site.store(make_authority(3600, datetime.now(UTC)))
+    site.keeper.retry()
+    assert site.keeper.problem == ""
+    asked = site.omni.calls["get"]
+    site.keeper.retry()
+    assert site.omni.calls["get"] == asked
+
+
 def test_omni_that_is_away_is_told_to_the_caller(site):
     site.omni.away = True
     with pytest.raises(OmniUnavailable):
