@@ -23,7 +23,7 @@ from app.omni.packets import SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ID, leng
 
 # What `omnictl` gives a key if it is not told otherwise.
 LIFE_S = 8760 * 3600
-POSITIVE_CERTIFICATION, SUBKEY_BINDING = 0x13, 0x18
+POSITIVE_CERTIFICATION, SUBKEY_BINDING, DIRECT_KEY = 0x13, 0x18, 0x1F
 CREATED, KEY_LIFE, KEY_FLAGS, ISSUER = 2, 9, 27, 33
 CERTIFY_AND_SIGN, ENCRYPT = 0x03, 0x0C
 SHA512 = 10
@@ -110,11 +110,15 @@ class _Maker:
             sub_secret = sub_secret[::-1]  # the older encoding has it the other way round
         about_user = b"\xb4" + len(user_id).to_bytes(4, "big") + user_id
         life = (KEY_LIFE, life_s.to_bytes(4, "big"))
+        use = (KEY_FLAGS, bytes([CERTIFY_AND_SIGN]))
+        # Version 6 says what the key is for by itself, and not only with the user id.
+        direct = self._signature(DIRECT_KEY, b"", life, use) if self._version == 6 else b""
         return b"".join(
             [
                 packet(SECRET_KEY, self._body + self._secret(self._private.private_bytes_raw())),
+                direct,
                 packet(USER_ID, user_id),
-                self._signature(POSITIVE_CERTIFICATION, about_user, life, (KEY_FLAGS, bytes([CERTIFY_AND_SIGN]))),
+                self._signature(POSITIVE_CERTIFICATION, about_user, life, use),
                 packet(SECRET_SUBKEY, sub_body + self._secret(sub_secret)),
                 self._signature(SUBKEY_BINDING, self._framed(sub_body), life, (KEY_FLAGS, bytes([ENCRYPT]))),
             ]

@@ -3,6 +3,7 @@
 //	interop cosi        a state server, as Omni has one
 //	interop agent       the agents of machines
 //	interop authority   certificate authorities, as the Go provider makes and reads them
+//	interop pgp         keys and signatures, as Omni and its tools make and check them
 //	interop wire        which messages and methods the libraries have
 //
 // A test steers it over its standard input and output, see package control.
@@ -16,6 +17,7 @@ import (
 	"interop/authority"
 	"interop/control"
 	"interop/cosi"
+	"interop/pgp"
 	"interop/wire"
 )
 
@@ -24,6 +26,7 @@ func main() {
 		"cosi":      cosi.Acts,
 		"agent":     agent.Acts,
 		"authority": authority.Acts,
+		"pgp":       pgp.Acts,
 		"wire":      wire.Acts,
 	}
 
@@ -35,6 +38,6 @@ func main() {
 		}
 	}
 
-	fmt.Fprintln(os.Stderr, "usage: interop cosi|agent|authority|wire")
+	fmt.Fprintln(os.Stderr, "usage: interop cosi|agent|authority|pgp|wire")
 	os.Exit(2)
 }
