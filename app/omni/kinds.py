@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 SHARED = "infra-provider"
 EPHEMERAL = "infra-provider-ephemeral"
+DEFAULT = "default"
+META = "meta"
 
 
 class Kind(enum.Enum):
@@ -23,6 +25,8 @@ class Kind(enum.Enum):
     PROVIDER_STATUS = "provider_status"
     PROVIDER_HEALTH_STATUS = "provider_health_status"
     PROVIDER_JOIN_CONFIG = "provider_join_config"
+    CONNECTION_PARAMS = "connection_params"
+    RESOURCE_DEFINITION = "resource_definition"
     TLS_CONFIG = "tls_config"
 
     def namespace(self, provider_id: str) -> str:
@@ -32,7 +36,7 @@ class Kind(enum.Enum):
     def type(self, provider_id: str) -> str:
         """Its resource type."""
         place = _PLACES[self]
-        suffix = "omni.sidero.dev" if place.namespace else f"{provider_id}.infraprovider.sidero.dev"
+        suffix = place.suffix if place.namespace else f"{provider_id}.infraprovider.sidero.dev"
         return f"{place.name}.{suffix}"
 
     def owner(self, provider_id: str) -> str:
@@ -49,6 +53,7 @@ class _Place:
     namespace: str = ""
     controller: str = ""
     ours: bool = True
+    suffix: str = "omni.sidero.dev"
 
 
 _PLACES = {
@@ -63,6 +68,8 @@ _PLACES = {
     Kind.PROVIDER_STATUS: _Place("InfraProviderStatuses", SHARED),
     Kind.PROVIDER_HEALTH_STATUS: _Place("InfraProviderHealthStatuses", EPHEMERAL, "ProviderHealthStatusController"),
     Kind.PROVIDER_JOIN_CONFIG: _Place("ProviderJoinConfigs", SHARED, ours=False),
+    Kind.CONNECTION_PARAMS: _Place("ConnectionParams", DEFAULT, ours=False),
+    Kind.RESOURCE_DEFINITION: _Place("ResourceDefinitions", META, ours=False, suffix="meta.cosi.dev"),
     Kind.TLS_CONFIG: _Place("TLSConfig"),
 }
 

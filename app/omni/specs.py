@@ -20,6 +20,8 @@ _SPECS: dict[Kind, type[Message]] = {
     Kind.PROVIDER_STATUS: specs_pb2.InfraProviderStatusSpec,
     Kind.PROVIDER_HEALTH_STATUS: specs_pb2.InfraProviderHealthStatusSpec,
     Kind.PROVIDER_JOIN_CONFIG: specs_pb2.ProviderJoinConfigSpec,
+    Kind.CONNECTION_PARAMS: specs_pb2.ConnectionParamsSpec,
+    Kind.RESOURCE_DEFINITION: specs_pb2.ResourceDefinitionSpec,
     Kind.TLS_CONFIG: records_pb2.TLSConfigSpec,
 }
 

@@ -345,3 +345,69 @@ class ProviderJoinConfigSpec(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProviderJoinConfigSpec: _TypeAlias = ProviderJoinConfigSpec  # noqa: Y015
+
+@_typing.final
+class ConnectionParamsSpec(_message.Message):
+    """How machines join an Omni that has no ProviderJoinConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARGS_FIELD_NUMBER: _builtins.int
+    API_ENDPOINT_FIELD_NUMBER: _builtins.int
+    WIREGUARD_ENDPOINT_FIELD_NUMBER: _builtins.int
+    JOIN_TOKEN_FIELD_NUMBER: _builtins.int
+    USE_GRPC_TUNNEL_FIELD_NUMBER: _builtins.int
+    EVENTS_PORT_FIELD_NUMBER: _builtins.int
+    LOGS_PORT_FIELD_NUMBER: _builtins.int
+    args: _builtins.str
+    api_endpoint: _builtins.str
+    wireguard_endpoint: _builtins.str
+    join_token: _builtins.str
+    use_grpc_tunnel: _builtins.bool
+    events_port: _builtins.int
+    logs_port: _builtins.int
+    def __init__(
+        self,
+        *,
+        args: _builtins.str = ...,
+        api_endpoint: _builtins.str = ...,
+        wireguard_endpoint: _builtins.str = ...,
+        join_token: _builtins.str = ...,
+        use_grpc_tunnel: _builtins.bool = ...,
+        events_port: _builtins.int = ...,
+        logs_port: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_endpoint", b"api_endpoint", "args", b"args", "events_port", b"events_port", "join_token", b"join_token", "logs_port", b"logs_port", "use_grpc_tunnel", b"use_grpc_tunnel", "wireguard_endpoint", b"wireguard_endpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionParamsSpec: _TypeAlias = ConnectionParamsSpec  # noqa: Y015
+
+@_typing.final
+class ResourceDefinitionSpec(_message.Message):
+    """A type of resources that this Omni has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_TYPE_FIELD_NUMBER: _builtins.int
+    DISPLAY_TYPE_FIELD_NUMBER: _builtins.int
+    DEFAULT_NAMESPACE_FIELD_NUMBER: _builtins.int
+    resource_type: _builtins.str
+    display_type: _builtins.str
+    default_namespace: _builtins.str
+    def __init__(
+        self,
+        *,
+        resource_type: _builtins.str = ...,
+        display_type: _builtins.str = ...,
+        default_namespace: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_namespace", b"default_namespace", "display_type", b"display_type", "resource_type", b"resource_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResourceDefinitionSpec: _TypeAlias = ResourceDefinitionSpec  # noqa: Y015

@@ -40,6 +40,8 @@ PLACES = [
         "bm.ProviderHealthStatusController",
     ),
     (Kind.PROVIDER_JOIN_CONFIG, "infra-provider", "ProviderJoinConfigs.omni.sidero.dev", ""),
+    (Kind.CONNECTION_PARAMS, "default", "ConnectionParams.omni.sidero.dev", ""),
+    (Kind.RESOURCE_DEFINITION, "meta", "ResourceDefinitions.meta.cosi.dev", ""),
     (Kind.TLS_CONFIG, "infra-provider:bm", "TLSConfig.bm.infraprovider.sidero.dev", ""),
 ]
 
