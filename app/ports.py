@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,27 @@ LOCAL: Final = 1
 STATE: Final = 3
 INODE: Final = 9
 LISTENING: Final = "0A"
+# Enough of a command line to know the program by.
+SHOWN_WORDS: Final = 6
+
+
+class PortInUse(StartError):
+    """Another program listens there, or another process of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who listens on a port. process, parent: their ids; command: the words of its command line."""
+
+    process: int
+    parent: int
+    command: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """`nginx -g daemon off; (process 77)`."""
+        shown = self.command[:SHOWN_WORDS]
+        return f"{' '.join(shown) or 'another program'} (process {self.process})"
 
 
 def check_free(host: str, port: int, option: str) -> None:
@@ -27,7 +49,8 @@ def check_free(host: str, port: int, option: str) -> None:
         option: the option to change, named in the message.
 
     Raises:
-        StartError: the port cannot be had; the text names the holder where the system tells.
+        PortInUse: somebody listens there; the text names who, where the system tells.
+        StartError: the port cannot be had for another reason.
     """
     for family, address in _addresses(host, port, option):
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -54,9 +77,9 @@ def _addresses(host: str, port: int, option: str) -> list[tuple[socket.AddressFa
 def _refuse(error: OSError, host: str, port: int, option: str) -> None:
     match error.errno:
         case errno.EADDRINUSE:
-            raise StartError(
-                f"port {port} is in use{_by_whom(port)}; end that program or choose another port with {option}"
-            )
+            holder = holder_of(port)
+            by_whom = f" by {holder.words}" if holder else ""
+            raise PortInUse(f"port {port} is in use{by_whom}; end that program or choose another port with {option}")
         case errno.EACCES:
             raise StartError(f"port {port} may not be used by this user; choose one above 1023 with {option}")
         case errno.EADDRNOTAVAIL if host:
@@ -67,12 +90,15 @@ def _refuse(error: OSError, host: str, port: int, option: str) -> None:
             raise StartError(f"port {port} cannot be used ({error.strerror}); choose another with {option}")
 
 
-def _by_whom(port: int) -> str:
+def holder_of(port: int) -> Holder | None:
+    """Who listens on this TCP port, on whichever address; None where nobody does, or the system does not tell us."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    if not inodes:
+        return None
     for folder in PROC.glob("[0-9]*/fd"):
         if inodes & _open_files(folder):
-            return f" by {_command(folder.parent)} (process {folder.parent.name})"
-    return ""
+            return _holder(folder.parent)
+    return None
 
 
 def _listening_inodes(port: int) -> list[str]:
@@ -90,10 +116,13 @@ def _open_files(folder: Path) -> set[str]:
     return targets
 
 
-def _command(process: Path) -> str:
+def _holder(process: Path) -> Holder:
     try:
         words = (process / "cmdline").read_bytes().split(b"\0")
-        name = (process / "comm").read_text().strip()
+        command = tuple(word.decode(errors="replace") for word in words if word)
+        status = (process / "stat").read_text()
+        parent = int(status.rpartition(")")[2].split()[1])  # a program's name may hold blanks and brackets
+        command = command or ((process / "comm").read_text().strip(),)
     except OSError:
-        return "another program"
-    return b" ".join(word for word in words[:3] if word).decode(errors="replace") or name
+        command, parent = (), 0
+    return Holder(int(process.name), parent, command)

@@ -38,11 +38,15 @@ def note_factory(client: redis.Redis, words: str) -> None:
         client.delete(FACTORY)
 
 
+def live_workers(client: redis.Redis) -> set[str]:
+    """The workers that left a sign lately, each as `QUEUE@HOST`."""
+    now = now_ms(client)
+    return {as_bytes(name).decode() for name in client.zrangebyscore(WORKERS, now - WORKER_MS, now + WORKER_MS)}
+
+
 def parts_down(client: redis.Redis, queues: Iterable[str]) -> list[str]:
     """Words about each part that is down, in the order of how much it keeps from being done."""
-    now = now_ms(client)
-    alive = client.zrangebyscore(WORKERS, now - WORKER_MS, now + WORKER_MS)
-    served = {as_bytes(name).decode().partition("@")[0] for name in alive}
+    served = {name.partition("@")[0] for name in live_workers(client)}
     down = [
         f"no worker for the queue {queue}: start `omni-metal worker {queue}`" for queue in queues if queue not in served
     ]

@@ -6,6 +6,7 @@ import base64
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,7 @@ import app
 from app.omni.client import Omni
 from app.omni.errors import OmniError
 from app.omni.kinds import Kind
+from app.omni.resource import Resource
 from app.state.connection import as_bytes
 from app.state.metrics import QUEUES
 from app.state.mirror import Mirror
@@ -50,11 +52,8 @@ class Provider:
     def other_alive(self) -> str:
         """Words about another provider that runs under our id, or ''. Raises OmniError, redis.RedisError."""
         health = self._omni.get(Kind.PROVIDER_HEALTH_STATUS, self._settings.id)
-        if health is None or health.annotations.get(INSTALLATION) == self.installation():
-            return ""
-        beat = health.spec.last_heartbeat_timestamp.ToDatetime(tzinfo=UTC)
-        age_s = (datetime.now(UTC) - beat).total_seconds()
-        if abs(age_s) >= OTHER_ALIVE_S or self._settings.force_takeover:
+        age_s = heartbeat_of_another_s(health, self.installation, datetime.now(UTC))
+        if age_s is None or self._settings.force_takeover:
             return ""
         return (
             f"another provider runs under the id {self._settings.id!r}: its heartbeat is {max(age_s, 0):.0f} s old. "
@@ -147,6 +146,21 @@ class Provider:
                 pause_s = HEARTBEAT_RETRY_S
             if not self._stop.is_set():
                 self._due.wait(max(0.0, pause_s - (time.monotonic() - began_s)))
+
+
+def heartbeat_of_another_s(health: Resource | None, installation: Callable[[], str], now: datetime) -> float | None:
+    """How old the heartbeat is of another provider that runs under our id, in seconds; None: none runs.
+
+    Args:
+        health: the health status in Omni.
+        installation: gives the name of this installation.
+        now: the time.
+    """
+    if health is None or health.annotations.get(INSTALLATION) == installation():
+        return None
+    beat = health.spec.last_heartbeat_timestamp.ToDatetime(tzinfo=UTC)
+    age_s = (now - beat).total_seconds()
+    return age_s if abs(age_s) < OTHER_ALIVE_S else None
 
 
 def _read(path: Path) -> str:
