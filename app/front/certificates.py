@@ -40,6 +40,10 @@ class Certificates(Protocol):
     def context(self) -> ssl.SSLContext | None:
         """For the next connection; None while there is no certificate."""
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong, in words for the operator, or ''."""
+
     def look(self) -> None:
         """See whether something new is to be shown. Blocks; raises nothing that can be foreseen."""
 
@@ -57,26 +61,26 @@ def certificates_of(settings: Settings, source: AuthoritySource) -> Certificates
 
 
 class _Shown:
-    """Holds the context."""
+    """Holds the context, and what is wrong."""
 
     def __init__(self) -> None:
         self.context: ssl.SSLContext | None = None
+        self.trouble = ""
         self._reminded_s = float("-inf")
-        self._complaint = ""
 
     def _show(self, certificate: str, key: Key, expires: datetime) -> None:
         context = server_context(certificate, key)
         context.sslsocket_class = TlsSocket
         self.context = context
-        self._complaint = ""
+        self.trouble = ""
         log.info("certificate_shown", expires=expires.isoformat(timespec="seconds"))
 
-    def _complain(self, event: str, **words: str) -> None:
+    def _complain(self, event: str, trouble: str, **more: str) -> None:
         """Say what is wrong, now and then again."""
-        complaint, now_s = f"{event} {words}", time.monotonic()
-        if complaint != self._complaint or now_s - self._reminded_s > REMIND_EVERY_S:
-            log.warning(event, **words)
-            self._complaint, self._reminded_s = complaint, now_s
+        now_s = time.monotonic()
+        if trouble != self.trouble or now_s - self._reminded_s > REMIND_EVERY_S:
+            log.warning(event, reason=trouble, **more)
+            self.trouble, self._reminded_s = trouble, now_s
 
 
 class FromAuthority(_Shown):
@@ -96,18 +100,19 @@ class FromAuthority(_Shown):
         if authority is None:
             self._complain(
                 "waiting_for_authority",
-                reason="the watcher has not yet read the certificate authority from Omni, or made it there",
+                "the watcher has not yet read the certificate authority from Omni, or made it there",
                 effect="agents that come over TLS are turned away until then",
             )
             return
         now = datetime.now(UTC)
         if self._leaf and authority == self._authority and not self._leaf.due(now):
+            self.trouble = ""
             return
         try:
             leaf = issue(authority, self._id, self._address, self._life_s, now)
             self._show(leaf.certificate, leaf.key, leaf.expires)
         except (AuthorityUnusable, KeyRefused) as error:
-            self._complain("certificate_not_issued", reason=str(error))
+            self._complain("certificate_not_issued", f"no certificate can be issued: {error}")
         else:
             self._authority, self._leaf = authority, leaf
 
@@ -134,11 +139,18 @@ class FromFiles(_Shown):
         """Read the files if they are not those of before."""
         now = datetime.now(UTC)
         stamps = [_stamp(path) for path in self._paths]
-        if stamps != self._stamps and self._read(now):
-            self._stamps = stamps
+        if stamps != self._stamps and not self._read(now):
+            return
+        self._stamps = stamps
+        self._look_at_life(now)
+
+    def _look_at_life(self, now: datetime) -> None:
         files = self._files
-        if files and files.expires - now < (files.expires - files.issued) * RENEWED_AT:
-            self._complain("certificate_expires", at=files.expires.isoformat(), remedy="renew --tls-cert-file")
+        if files is None or files.expires - now > (files.expires - files.issued) * RENEWED_AT:
+            self.trouble = ""
+            return
+        at = f"{files.expires:%Y-%m-%d %H:%M} UTC"
+        self._complain("certificate_expires", f"the certificate of --tls-cert-file ends at {at}: put a newer one there")
 
     def _read(self, now: datetime) -> bool:
         """Whether they are shown now. Of two that are replaced one after the other the first is bad for a moment."""
@@ -146,7 +158,7 @@ class FromFiles(_Shown):
             files = load_files(self._settings, now)
             self._show(files.certificate, files.key, files.expires)
         except (FilesBad, KeyRefused) as error:
-            self._complain("certificate_files_bad", reason=str(error), effect="what was shown before is shown, if any")
+            self._complain("certificate_files_bad", str(error), effect="what was shown before is shown, if any")
             return False
         self._files = files
         return True

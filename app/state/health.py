@@ -13,6 +13,9 @@ from app.state.connection import as_bytes, now_ms
 from app.state.mirror import COMPLETE
 
 WATCHER = "om:watcher:health"
+TLS = "om:tls:trouble"
+# Whoever serves TLS says again every ten seconds what is wrong.
+TLS_S = 30
 # Three missed notes of the watcher, which writes one every 3 s.
 WATCHER_S = 10
 # Two missed renewals of a gateway, which renews every 5 s.
@@ -37,7 +40,7 @@ class WatcherHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The state of the parts."""
+    """The state of the parts. tls_problem: why agents cannot come over TLS, where they should, with the remedy."""
 
     omni_connected: bool
     watcher_alive: bool
@@ -54,6 +57,14 @@ def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
     client.set(WATCHER, json.dumps(asdict(health)), ex=WATCHER_S)
 
 
+def note_tls(client: redis.Redis, words: str) -> None:
+    """Why agents cannot come over TLS, or soon will not be able to; '' where they can."""
+    if words:
+        client.set(TLS, words, ex=TLS_S)
+    else:
+        client.delete(TLS)
+
+
 def live_gateways(client: redis.Redis) -> set[str]:
     """The gateways that renewed lately. One far ahead of the clock renewed before that was put back."""
     now = now_ms(client)
@@ -62,8 +73,9 @@ def live_gateways(client: redis.Redis) -> set[str]:
 
 def health(client: redis.Redis) -> Health:
     """The health of all parts. Raises `redis.RedisError`."""
-    text, complete = client.mget(WATCHER, COMPLETE)
+    text, complete, tls = client.mget(WATCHER, COMPLETE, TLS)
     watcher = _watcher(json.loads(text)) if text else None
+    tls_problem = (watcher.tls_problem if watcher else "") or (as_bytes(tls).decode() if tls else "")
     return Health(
         omni_connected=bool(watcher and watcher.omni_connected),
         watcher_alive=watcher is not None,
@@ -72,7 +84,7 @@ def health(client: redis.Redis) -> Health:
         problem=watcher.problem if watcher else "no watcher is running",
         watch_lag_s=watcher.watch_lag_s if watcher else 0.0,
         compared_ago_s=watcher.compared_ago_s if watcher else 0.0,
-        tls_problem=watcher.tls_problem if watcher else "",
+        tls_problem=tls_problem,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import redis
 
 from app.state.connection import as_bytes, now_ms
-from app.state.health import live_gateways
+from app.state.health import health
 
 WORKERS: Final = "om:workers"
 FACTORY: Final = "om:factory:trouble"
@@ -50,8 +50,11 @@ def parts_down(client: redis.Redis, queues: Iterable[str]) -> list[str]:
     down = [
         f"no worker for the queue {queue}: start `omni-metal worker {queue}`" for queue in queues if queue not in served
     ]
-    if not live_gateways(client):
+    found = health(client)
+    if not found.gateways:
         down.append("no gateway: agents cannot connect")
+    if found.tls_problem:
+        down.append(f"TLS: {found.tls_problem}")
     trouble = client.get(FACTORY)
     if trouble is not None:
         down.append(as_bytes(trouble).decode())

@@ -6,6 +6,7 @@ import pytest
 from app.state import parts
 from app.state.agents import GATEWAYS
 from app.state.connection import now_ms
+from app.state.health import WatcherHealth, note_tls, note_watcher
 from app.state.parts import WORKER_MS, WORKERS, note_factory, note_worker, parts_down
 
 QUEUES = ("bmc", "wipe")
@@ -47,6 +48,18 @@ def test_factory_that_failed_is_told_until_it_answers(store):
     note_factory(store, "the image factory does not answer")
     assert parts_down(store, QUEUES) == ["the image factory does not answer"]
     note_factory(store, "")
+    assert parts_down(store, QUEUES) == []
+
+
+def test_tls_that_cannot_be_had_is_told_by_whoever_serves_it_and_by_the_watcher(store):
+    for queue in QUEUES:
+        note_worker(store, queue, "h1")
+    note_tls(store, "the certificate has expired")
+    assert parts_down(store, QUEUES) == ["TLS: the certificate has expired"]
+    note_watcher(store, WatcherHealth(omni_connected=True, problem="", tls_problem="the CA has expired"))
+    assert parts_down(store, QUEUES) == ["TLS: the CA has expired"]
+    note_watcher(store, WatcherHealth(omni_connected=True, problem=""))
+    note_tls(store, "")
     assert parts_down(store, QUEUES) == []
 
 

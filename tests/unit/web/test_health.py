@@ -52,3 +52,11 @@ def test_redis_down_is_not_ready(site: Site) -> None:
     answer = site.get("/readyz")
     assert answer.status_code == 503
     assert not answer.json["checks"]["redis"]["ok"]
+
+
+def test_tls_that_cannot_be_had_is_told_and_else_not_mentioned(site: Site) -> None:
+    assert "tls" not in site.get("/readyz").json["checks"]
+    site.health = replace(site.health, tls_problem="the CA has expired")
+    answer = site.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json["checks"]["tls"] == {"ok": False, "words": "the CA has expired", "required": False}
