@@ -4,6 +4,7 @@ package cosi
 
 import (
 	"context"
+	"strconv"
 	"sync"
 
 	"github.com/cosi-project/runtime/api/v1alpha1"
@@ -108,7 +109,8 @@ func (o *omni) get(p pointer) (any, error) {
 	return protobuf.ProtoMarshal(raw)
 }
 
-// update gives a resource another spec and more labels, as often as it is told to.
+// update gives a resource another spec and more labels. The helper of controllers, which it uses, sends nothing where
+// nothing changes; so if it is to be done several times, each is noted in an annotation.
 func (o *omni) update(fields struct {
 	pointer
 	Spec   []byte            `json:"spec"`
@@ -116,10 +118,14 @@ func (o *omni) update(fields struct {
 	Times  int               `json:"times"`
 },
 ) (any, error) {
-	for range max(fields.Times, 1) {
+	for n := range max(fields.Times, 1) {
 		_, err := o.state.UpdateWithConflicts(context.Background(), fields.metadata(), func(r resource.Resource) error {
 			for key, value := range fields.Labels {
 				r.Metadata().Labels().Set(key, value)
+			}
+
+			if fields.Times > 1 {
+				r.Metadata().Annotations().Set("times", strconv.Itoa(n))
 			}
 
 			return setSpec(r.(*protobuf.Resource), fields.Spec) //nolint:forcetypeassert // no type is registered
