@@ -15,7 +15,8 @@ from app.omni.trust import trusted_roots
 MESSAGE_LIMIT_BYTES = 32 * 1024 * 1024
 KEEPALIVE_MS = 60_000
 COMPRESSION = grpc.Compression.Gzip
-# A ping that is not answered within this means that the connection is dead.
+# A ping that is not answered within this means that the connection is dead. grpc has two limits for it, and the other
+# one is 60 s unless it is set as well.
 KEEPALIVE_TIMEOUT_MS = 20_000
 # grpc's own limit is 120 s: too long a wait after Omni is back.
 RECONNECT_FIRST_MS = 500
@@ -47,6 +48,9 @@ def open_channel(place: Endpoint, pin: Pin | None = None) -> grpc.Channel:
         ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        # Else grpc sends two pings and no more while we have nothing to say, as is the way of a watch.
+        ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_FIRST_MS),
         ("grpc.min_reconnect_backoff_ms", RECONNECT_FIRST_MS),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_LIMIT_MS),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import grpc
 import grpc.aio
 
 from app.omni.kinds import EPHEMERAL, Kind
@@ -21,13 +22,15 @@ from lab.omni.admin import Admin
 from lab.omni.certificates import Certificate
 from lab.omni.front import Front
 from lab.omni.holds import Holds
+from lab.omni.refusing import RefuseAll
 from lab.omni.service import StateService
 from lab.omni.signatures import Signatures
 from lab.omni.signed_only import SignedOnly
-from lab.omni.store import Store
+from lab.omni.store import Refused, Store
 from protos.gen.cosi import state_pb2_grpc
 
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
+PING_INTERVAL_MS = 10_000
 JOIN_TOKEN = "lab-join-token"  # noqa: S105 - it opens nothing
 JOIN_URL = f"grpc://127.0.0.1:8090?jointoken={JOIN_TOKEN}"
 KERNEL_ARGS = (
@@ -50,6 +53,10 @@ url: tcp://[fdae:41e4:649b:9303::1]:8092
 """
 
 
+# How callers see it that a server shuts down while a stream is open.
+STREAM_REMOVED = "Stream removed (Data frame with END_STREAM flag received)"
+
+
 class StandInOmni(Admin):
     """An Omni with one provider registered. `calls` counts what the provider asked, by `Get InfraMachines`.
 
@@ -67,6 +74,7 @@ class StandInOmni(Admin):
         self.calls: Counter[str] = Counter()
         self._service = StateService(store, Access(provider_id), self.calls)
         self._holds = Holds(provider_id)
+        self._refuse_all = RefuseAll()
         self._server: grpc.aio.Server | None = None
         self._front: Front | None = None
         self._create_join_config()
@@ -74,9 +82,14 @@ class StandInOmni(Admin):
     async def serve(self, host: str, port: int) -> int:
         """Answer the provider at this address; port 0 takes a free one. The answer is the port."""
         # Without this a second server could listen at the same port and take half of the calls.
-        options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES))
+        options = (
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+            # A server of grpc's takes offence at pings that come more often than each five minutes.
+            ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS),
+        )
         checks = [SignedOnly(self.signatures)] if self.signatures else []
-        server = grpc.aio.server(interceptors=[*checks, self._holds], options=options)
+        server = grpc.aio.server(interceptors=[*checks, self._refuse_all, self._holds], options=options)
         state_pb2_grpc.add_StateServicer_to_server(self._service, server)
         plain = self.signatures is None and self.certificate is None
         bound = server.add_insecure_port(f"{host}:{port}" if plain else "127.0.0.1:0")
@@ -98,6 +111,26 @@ class StandInOmni(Admin):
     def fail_watches(self, words: str) -> None:
         """Report an error in every open watch, after which it says nothing more."""
         self._service.fail_watches(words)
+
+    def end_watches(self, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN, words: str = STREAM_REMOVED) -> None:
+        """End every open watch; as if Omni shut down, unless another status is given."""
+        self._service.end_watches(Refused(code, words))
+
+    def silence_watches(self, kind: Kind) -> None:
+        """Let the open watches of a kind say nothing more, and stay open."""
+        self._service.silence_watches(kind.type(self.provider_id))
+
+    def silence_new_watches(self, *kinds: Kind) -> None:
+        """Let new watches of these kinds, and of no others, say nothing: not even what there is."""
+        self._service.silence_new_watches(*(kind.type(self.provider_id) for kind in kinds))
+
+    def refuse_all(self, code: grpc.StatusCode, words: str) -> None:
+        """Answer every call with this status from now on. Streams that are open go on, as Omni's do."""
+        self._refuse_all.reason = Refused(code, words)
+
+    def refuse_none(self) -> None:
+        """Answer calls as usual."""
+        self._refuse_all.reason = None
 
     def hold(self, method: str, kind: Kind, resource_id: str, *, done: bool = False) -> Hold:
         """Hold such calls back; done: they are carried out, and only not answered."""

@@ -26,11 +26,27 @@ class StateService(state_pb2_grpc.StateServicer):
         self._access = access
         self._calls = calls
         self._watches: set[Watching] = set()
+        self._silent_types: set[str] = set()
 
     def fail_watches(self, words: str) -> None:
         """Report an error in every open watch."""
         for watching in self._watches:
             watching.fail(words)
+
+    def end_watches(self, reason: Refused) -> None:
+        """End every open watch with this status."""
+        for watching in self._watches:
+            watching.end(reason)
+
+    def silence_watches(self, type_: str) -> None:
+        """Let the open watches of a type say nothing more."""
+        for watching in self._watches:
+            if watching.type == type_:
+                watching.silence()
+
+    def silence_new_watches(self, *types: str) -> None:
+        """Let each new watch of these types, and of no others, say nothing beyond that it is established."""
+        self._silent_types = set(types)
 
     async def Get(self, request: state_pb2.GetRequest, context: Any) -> state_pb2.GetResponse:
         """One resource."""
@@ -113,11 +129,15 @@ class StateService(state_pb2_grpc.StateServicer):
             watching = Watching(self._store, self._access, request)
         except Refused as refused:
             await _refuse(context, refused)
+        if watching.type in self._silent_types:
+            watching.silence()
         self._watches.add(watching)
         try:
             async with aclosing(watching.responses()) as responses:
                 async for response in responses:
                     yield response
+        except Refused as refused:
+            await _refuse(context, refused)
         finally:
             self._watches.discard(watching)
 

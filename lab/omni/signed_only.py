@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import grpc
 import grpc.aio
 
+from lab.omni.refusing import refusing
 from lab.omni.signatures import Signatures
+from lab.omni.store import Refused
 
-REFUSED: Final = "invalid signature"
+REFUSED: Final = Refused(grpc.StatusCode.UNAUTHENTICATED, "invalid signature")
 
 
 class SignedOnly(grpc.aio.ServerInterceptor):
@@ -24,21 +25,7 @@ class SignedOnly(grpc.aio.ServerInterceptor):
         handler = await continuation(details)
         if handler is None or self._signatures.accepts(details.method, _by_name(details.invocation_metadata)):
             return handler
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                _refuse_stream, handler.request_deserializer, handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
-
-
-async def _refuse(_request: Any, context: Any) -> NoReturn:
-    await context.abort(grpc.StatusCode.UNAUTHENTICATED, REFUSED)
-    raise AssertionError  # not reached: abort raises
-
-
-async def _refuse_stream(_request: Any, context: Any) -> AsyncIterator[Any]:
-    await context.abort(grpc.StatusCode.UNAUTHENTICATED, REFUSED)
-    yield  # not reached, but it makes this a stream
+        return refusing(handler, REFUSED)
 
 
 def _by_name(metadata: Any) -> dict[str, list[str]]:

@@ -26,23 +26,40 @@ class Watching:
         self._place = Place(request.namespace, request.type)
         self._waiting: list[state_pb2.Event] = []
         self._news = asyncio.Event()
-        self._failed = False
+        self._silent = False
+        self._ended: Refused | None = None
         access.check_read(self._place)
         _check_options(request)
+
+    @property
+    def type(self) -> str:
+        """Of which resources it tells."""
+        return self._place.type
 
     def fail(self, words: str) -> None:
         """Tell the caller of an error, and then nothing any more; the stream stays open, as Omni's does."""
         self._append(state_pb2.Event(event_type=state_pb2.ERRORED, error=words))
-        self._failed = True
+        self.silence()
+
+    def silence(self) -> None:
+        """Tell the caller nothing from now on, and leave the stream open."""
+        self._silent = True
+
+    def end(self, reason: Refused) -> None:
+        """End the stream with this status."""
+        self._ended = reason
+        self._news.set()
 
     async def responses(self) -> AsyncGenerator[state_pb2.WatchResponse]:
-        """The messages to send, without end. The first is empty: the watch is established."""
+        """The messages to send, without end. The first is empty: the watch is established. Raises Refused."""
         stop = self._begin()
         try:
             yield state_pb2.WatchResponse()
             while True:
                 await self._news.wait()
                 self._news.clear()
+                if self._ended is not None:
+                    raise self._ended
                 events, self._waiting = self._waiting, []
                 for response in self._pack(events):
                     yield response
@@ -64,7 +81,7 @@ class Watching:
 
     def _append(self, event: state_pb2.Event) -> None:
         wanted = not self._request.HasField("id") or event.resource.metadata.id == self._request.id
-        if wanted and not self._failed:
+        if wanted and not self._silent:
             self._waiting.append(event)
             self._news.set()
 
