@@ -14,7 +14,7 @@ from app.omni.account import read_account
 from app.omni.kinds import Kind
 from protos.gen.omni import specs_pb2
 from tests.integration.children import marked_processes, wait_until
-from tests.integration.whole_site import WholeSite
+from tests.integration.whole_site import WholeSite, free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
@@ -94,6 +94,7 @@ def dump(client):
         b"list": lambda key: client.lrange(key, 0, -1),
         b"set": client.smembers,
         b"zset": lambda key: client.zrange(key, 0, -1),
+        b"none": lambda _: "gone meanwhile",
     }
     for key in client.scan_iter(count=1000):
         yield key
@@ -135,6 +136,7 @@ def test_no_secret_is_in_logs_redis_pages_api_flower_metrics_command_lines_or_er
         assert everywhere <= set(found.holding(users.id))  # the search does find
         secrets = [*parts_of(rack.key), API_TOKEN, USERS_PASSWORD, found.flower_password]
         secrets += agents.passwords + refused.passwords
+        secrets += [agents.image.argument("talos.config.inline"), site.mirror.authority().key.splitlines()[1]]
         assert {secret: found.holding(secret) for secret in secrets} == {secret: [] for secret in secrets}
 
 
