@@ -112,7 +112,8 @@ def give_login(rack, machine_id):
 
 def test_no_secret_is_in_logs_redis_pages_api_flower_metrics_command_lines_or_errors(tmp_path):
     rack_options = {"machines": 3, "wipe_s": 0.2, "boot_s": 0.2, "secure": True}
-    site = WholeSite(tmp_path, "--debug", "--operation-attempts=1", flower=True, **rack_options)
+    options = ("--debug", "--operation-attempts=1", "--tls-enabled", f"--tls-api-port={free_port()}")
+    site = WholeSite(tmp_path, *options, flower=True, **rack_options)
     site.environ = {"OMNI_METAL_API_TOKEN": API_TOKEN}
     with site:
         users, agents, refused = site.machines
