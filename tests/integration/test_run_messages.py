@@ -10,6 +10,7 @@ import pytest
 from app.instance import hold_state_dir
 from app.ports import check_free
 from tests.integration.children import MARK, marked_processes
+from tests.unit.tls.certificates import make
 
 pytestmark = pytest.mark.integration
 
@@ -52,10 +53,10 @@ def test_command_imports_nothing_that_opens_sockets_before_it_runs():
 
 
 def test_wrong_options_are_all_named_with_status_2(run, tmp_path):
-    done = run("--tls-enabled", "--min-reboot-interval=soon")
+    done = run("--use-local-boot-assets", "--min-reboot-interval=soon")
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == "omni-metal: 2 settings are wrong, nothing was started:"
-    assert "--tls-enabled" in done.stderr
+    assert "--use-local-boot-assets" in done.stderr
     assert "--min-reboot-interval=soon" in done.stderr
     assert not (tmp_path / "state").exists()
 
@@ -69,6 +70,31 @@ def test_port_in_use_is_named_with_its_holder_and_the_remedy(run):
     assert f"port {port} is in use by" in line
     assert f"(process {os.getpid()})" in line
     assert "--api-port" in line
+
+
+def test_port_of_tls_in_use_is_named_with_its_own_option(run):
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        done = run("--tls-enabled", f"--tls-api-port={holder.getsockname()[1]}")
+    assert done.returncode == 1
+    assert "choose another port with --tls-api-port" in done.stderr
+
+
+def test_certificate_files_that_cannot_be_served_are_told_with_all_else_that_is_wrong(run, tmp_path):
+    certificate, _ = make("leaf", names=["192.0.2.1"]).write(tmp_path, "leaf")
+    make("other").write(tmp_path, "leaf2")
+    options = ("--tls-enabled", f"--tls-cert-file={certificate}", f"--tls-key-file={tmp_path / 'leaf2.key'}")
+    done = run(*options, f"--tls-ca-cert-file={tmp_path / 'none'}", "--tls-cert-ttl=4m")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "omni-metal: 4 settings are wrong, nothing was started:"
+    for words in (
+        "--tls-cert-ttl=4m (command line): must be 5m or more",
+        "--tls-ca-cert-file=",
+        "cannot be read, No such file",
+        "is not for 127.0.0.1",
+        "is not the key of the certificate",
+    ):
+        assert words in done.stderr
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("option", ["--gateway-listen", "--flower-listen"])
