@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from app.boot.extra import check_extra
 from app.omni.account import KeyInvalid, load_account
 from app.tls.files import check_files
 from config.settings import Settings
@@ -25,6 +26,7 @@ def problems_of_serving(settings: Settings) -> Iterator[tuple[str, str]]:
     """The same, with what only a process that serves machines must have: files need not be where workers run."""
     yield from problems(settings)
     yield from check_files(settings, datetime.now(UTC))
+    yield from check_extra(settings)
 
 
 def _check_key(settings: Settings) -> Iterator[tuple[str, str]]:

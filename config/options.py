@@ -178,7 +178,10 @@ BOOT = Group(
         _switch("use-local-boot-assets", "Boot agent mode from files instead of the image factory.", later=True),
         Option("boot-assets-path", Kind.PATH, "/assets", "Folder of the local boot assets.", later=True),
         Option(
-            "extra-machine-config-path", Kind.PATH, "", "Documents to add to the machine configuration.", later=True
+            "extra-machine-config-path",
+            Kind.PATH,
+            "",
+            "File of documents to add to the machine configuration; a change of it is taken over without a restart.",
         ),
         _switch("config-match-address", "Serve /config only to the address that fetched the boot script."),
         _switch("config-open", "Serve /config to everyone."),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from pathlib import Path
 from typing import Final, Protocol
 
-import structlog
 import yaml
 
 from app.boot.errors import ConfigNotReady
-from app.tls.files import FilesBad, load_ca
+from app.boot.followed_file import FollowedFile
+from app.tls.files import CA, FilesBad, load_ca
 from config.settings import Settings
-
-log = structlog.get_logger()
 
 NAME: Final = "infra-provider-ca"
 
@@ -45,18 +41,18 @@ class Trust:
         self._source = source
         self._enabled = settings.tls_enabled
         self._own_certificate = settings.tls_cert_file is not None
-        self._file = settings.tls_ca_cert_file
-        self._guard = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
-        self._of_file = ""
-        self._complaint = ""
+        path = settings.tls_ca_cert_file
+        self._file = FollowedFile(CA, path, load_ca, FilesBad, settles_s=0) if path else None
 
     def documents(self) -> list[str]:
         """What is added to the machine configuration; nothing without TLS. Raises ConfigNotReady."""
         if not self._enabled:
             return []
         if self._file is not None:
-            return [trusted_roots(self._read(self._file))]
+            of_file = self._file.content()
+            if not of_file:
+                raise ConfigNotReady("the CA of TLS is not known: the provider's log says why")
+            return [trusted_roots(of_file)]
         if self._own_certificate:
             return []  # agents know its authority, or do not verify
         certificate = self._source.ca()
@@ -65,23 +61,6 @@ class Trust:
                 "the certificate authority of TLS has not been read from Omni yet: try again in a few seconds"
             )
         return [trusted_roots(certificate)]
-
-    def _read(self, path: Path) -> str:
-        """The CA file; the one before where it cannot be read any more."""
-        with self._guard:
-            try:
-                found = path.stat()
-                stamp = (found.st_mtime_ns, found.st_ino)
-                if stamp != self._stamp:
-                    self._stamp = stamp
-                    self._of_file = load_ca(path)
-            except (OSError, FilesBad) as error:
-                if str(error) != self._complaint:
-                    log.warning("ca_file_bad", effect="the one before is used, if any", reason=str(error))
-                self._complaint = str(error)
-            if not self._of_file:
-                raise ConfigNotReady("the CA of TLS is not known: the provider's log says why")
-            return self._of_file
 
 
 def trusted_roots(certificates: str) -> str:

@@ -101,7 +101,7 @@ def _inline_config(services: Services) -> tuple[str | None, str]:
 
 
 def _machine_config(services: Services) -> str:
-    return machine_config(services.mirror, services.trust.documents())
+    return machine_config(services.mirror, [*services.trust.documents(), *services.extra.documents()])
 
 
 def _shown(text: str) -> str:

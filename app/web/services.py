@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import redis
 
+from app.boot.extra import ExtraDocuments
 from app.boot.factory import ImageFactory
 from app.boot.schematic_store import SchematicStore
 from app.boot.trust import Trust
@@ -33,6 +34,7 @@ class Services:
     history: History
     factory: ImageFactory
     trust: Trust
+    extra: ExtraDocuments
     boot_settings: BootSettings
     decide_options: DecideOptions
 
@@ -52,6 +54,7 @@ def connect_services(settings: Settings) -> Services:
         history=History(client),
         factory=ImageFactory(settings.image_factory_base_url, store, locks=client),
         trust=Trust(settings, mirror),
+        extra=ExtraDocuments(settings),
         boot_settings=boot_settings(settings),
         decide_options=decide_options(settings),
     )

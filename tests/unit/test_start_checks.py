@@ -1,4 +1,4 @@
-from app.start_checks import problems
+from app.start_checks import problems, problems_of_serving
 from config.settings import Settings
 from lab.omni.keys import make_key
 
@@ -33,3 +33,11 @@ def test_key_of_another_provider_is_said():
     assert option == "service-account-key"
     assert said == "is the key of the provider 'metal-2', but --id is 'bare-metal'; make both the same"
     assert list(problems(_settings(service_account_key=make_key("metal-2").variable, id="metal-2"))) == []
+
+
+def test_extra_documents_are_looked_at_where_machines_are_served(tmp_path):
+    path = tmp_path / "extra.yaml"
+    path.write_text("kind: SideroLinkConfig\n---\nkind: EventSinkConfig\n")
+    settings = _settings(extra_machine_config_path=path)
+    assert list(problems(settings)) == []
+    assert [option for option, _ in problems_of_serving(settings)] == ["extra-machine-config-path"] * 2

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.boot.extra import ExtraDocuments
 from app.boot.trust import Trust
 from app.machine.verbs import Verb
 from app.web.app import create_app
@@ -45,6 +46,7 @@ def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             history=cast(Any, history),
             factory=cast(Any, factory),
             trust=Trust(settings, mirror),
+            extra=ExtraDocuments(settings),
             boot_settings=boot_settings(settings),
             decide_options=decide_options(settings),
         )
