@@ -6,9 +6,12 @@ LIMIT_S = 20  # the other side may be short of processor time
 
 
 class GoAgent:
-    """One agent in a running `agent` program. It dials at once."""
+    """One agent in a running `agent` program. It dials at once.
 
-    def __init__(self, program, address, machine_id=None, *, flow_control=True, redial=False, ca="", skip_verify=False):
+    tls: what it trusts where the address is https: `ca` (PEM) or `skip_verify`; `old_tls` for one of TLS 1.2.
+    """
+
+    def __init__(self, program, address, machine_id=None, *, flow_control=True, redial=False, **tls):
         self.id = str(uuid.uuid4()) if machine_id is None else machine_id
         self.program = program
         self.number = program.ask(
@@ -17,8 +20,7 @@ class GoAgent:
             machine_id=self.id,
             flow_control=flow_control,
             redial=redial,
-            ca=ca,
-            skip_verify=skip_verify,
+            **tls,
         )
 
     def behave(self, method, **behaviour):

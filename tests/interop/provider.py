@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -32,10 +33,12 @@ def free_port():
 
 
 class Provider:
-    """Use as a context manager. Give options of the command line."""
+    """Use as a context manager. extra: options of the command line."""
 
-    def __init__(self, server, folder, *extra):
-        self.folder = folder
+    def __init__(self, server, *extra):
+        # The paths of its sockets must stay short.
+        self._folder = tempfile.TemporaryDirectory(prefix="om")
+        self.folder = Path(self._folder.name)
         self.port, self.tls_port = free_port(), free_port()
         self.options = [
             "--omni-api-endpoint=http://127.0.0.1:1",
@@ -44,7 +47,7 @@ class Provider:
             f"--api-port={self.port}",
             f"--tls-api-port={self.tls_port}",
             f"--redis-url={server.url}",
-            f"--state-dir={folder / 'state'}",
+            f"--state-dir={self.folder / 'state'}",
             f"--gateway-listen=127.0.0.1:{free_port()}",
             "--web-workers=1",
             "--disable-dhcp-proxy",
@@ -77,7 +80,9 @@ class Provider:
             process.wait()
         self.workers.close()
         self.redis.close()
-        assert not marked_processes(str(self.folder))
+        left = marked_processes(str(self.folder))
+        self._folder.cleanup()
+        assert not left
 
     @property
     def plain(self):

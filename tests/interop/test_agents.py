@@ -19,8 +19,8 @@ pytestmark = pytest.mark.interop
 
 
 @pytest.fixture(scope="module")
-def provider(tmp_path_factory):
-    with redis_server() as server, Provider(server, tmp_path_factory.mktemp("provider")) as running:
+def provider():
+    with redis_server() as server, Provider(server) as running:
         yield running
 
 

@@ -28,6 +28,7 @@ type plan struct {
 	Redial      bool   `json:"redial"`
 	CA          string `json:"ca"`
 	SkipVerify  bool   `json:"skip_verify"`
+	OldTLS      bool   `json:"old_tls"` // speaks TLS 1.2 at most
 }
 
 // dialled is one connection that an agent opened. Error is empty while it is open.
@@ -106,10 +107,15 @@ func (a *agent) credentials() (credentials.TransportCredentials, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(a.plan.CA))
 
-	return credentials.NewTLS(&tls.Config{
+	config := &tls.Config{
 		RootCAs:            roots,
 		InsecureSkipVerify: a.plan.SkipVerify, //nolint:gosec // the real one has that switch as well
-	}), nil
+	}
+	if a.plan.OldTLS {
+		config.MaxVersion = tls.VersionTLS12
+	}
+
+	return credentials.NewTLS(config), nil
 }
 
 func (a *agent) begin(conn *grpc.ClientConn, tunnel *grpctunnel.ReverseTunnelServer) {
