@@ -67,6 +67,15 @@ def machines(arguments: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     sys.exit(fleet.show_machines(settings, as_json=as_json))
 
 
+@main.command(cls=OptionsCommand)
+@click.option("--json", "as_json", is_flag=True, help="Write what was found as JSON.")
+def doctor(arguments: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """Look at everything that the provider needs, running or not; say what is wrong and what to do about it."""
+    from app.doctor import main as doctor_main
+
+    sys.exit(doctor_main.run(arguments, os.environ, as_json=as_json))
+
+
 @main.command(cls=OptionsCommand, words="MACHINE")
 @WAIT
 def retry(arguments: tuple[str, ...], wait: str) -> None:

@@ -116,13 +116,22 @@ def _open_files(folder: Path) -> set[str]:
     return targets
 
 
-def _holder(process: Path) -> Holder:
+def command_of(process: int) -> tuple[str, ...]:
+    """The words of a process' command line; its name where it has none, and nothing where there is no such process."""
+    folder = PROC / str(process)
     try:
-        words = (process / "cmdline").read_bytes().split(b"\0")
-        command = tuple(word.decode(errors="replace") for word in words if word)
-        status = (process / "stat").read_text()
-        parent = int(status.rpartition(")")[2].split()[1])  # a program's name may hold blanks and brackets
-        command = command or ((process / "comm").read_text().strip(),)
+        words = (folder / "cmdline").read_bytes().split(b"\0")
+        found = tuple(word.decode(errors="replace") for word in words if word)
+        return found or ((folder / "comm").read_text().strip(),)
     except OSError:
-        command, parent = (), 0
-    return Holder(int(process.name), parent, command)
+        return ()
+
+
+def _holder(process: Path) -> Holder:
+    number = int(process.name)
+    try:
+        # A program's name, which stands there in brackets, may hold blanks and brackets.
+        parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        parent = 0
+    return Holder(number, parent, command_of(number))

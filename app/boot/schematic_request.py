@@ -48,7 +48,7 @@ class SchematicRequest:
     def __init__(self, base_url: str, *, timeout_s: float = FACTORY_TIMEOUT_S) -> None:
         self._url = base_url.rstrip("/") + "/schematics"
         self._timeout_s = timeout_s
-        self._pool = _pool_for(self._url)
+        self._pool = proxied_pool(self._url)
 
     def __call__(self, body: bytes) -> str:
         """The factory's id of the schematic. Raises FactoryUnavailable, FactoryRefused."""
@@ -69,7 +69,9 @@ class SchematicRequest:
             finally:
                 response.close()
         except urllib3.exceptions.HTTPError as error:
-            raise FactoryUnavailable(f"the image factory at {self._url} did not answer: {_reason(error)}") from None
+            raise FactoryUnavailable(
+                f"the image factory at {self._url} did not answer: {failure_words(error)}"
+            ) from None
         return self._id(response.status, text)
 
     def _id(self, status: int, text: str) -> str:
@@ -99,8 +101,8 @@ def _read(response: urllib3.BaseHTTPResponse, deadline_s: float) -> str:
     return body.decode("utf-8", "replace")
 
 
-def _pool_for(url: str) -> urllib3.PoolManager:
-    """Connections to the factory, through the proxy of the environment (HTTPS_PROXY, NO_PROXY) where there is one."""
+def proxied_pool(url: str) -> urllib3.PoolManager:
+    """Connections to this URL, through the proxy of the environment (HTTPS_PROXY, NO_PROXY) where there is one."""
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.netloc):
@@ -108,8 +110,10 @@ def _pool_for(url: str) -> urllib3.PoolManager:
     return urllib3.PoolManager()
 
 
-def _reason(error: urllib3.exceptions.HTTPError) -> str:
+def failure_words(error: urllib3.exceptions.HTTPError) -> str:
     """The error in words, without the Python object that urllib3 puts before some of them."""
+    if isinstance(error, urllib3.exceptions.MaxRetryError) and isinstance(error.reason, urllib3.exceptions.HTTPError):
+        error = error.reason
     return _clean(re.sub(r"^<?[\w.]+\(.*?\)>?: |^<.*?>: ", "", str(error)))
 
 
