@@ -12,10 +12,14 @@ WORDS_LIMIT = 300
 
 
 class OmniError(Exception):
-    """A call to Omni failed. `words` is what Omni said, cleaned and cut."""
+    """A call to Omni failed. `words` is what Omni said, cleaned and cut.
+
+    lasting: the same request will be refused again, until a person changes something.
+    """
 
     code = "omni-error"
     hint = ""
+    lasting = False
 
     def __init__(self, method: str, subject: str, words: str) -> None:
         super().__init__(f"{method} {subject}: {words}" if subject else f"{method}: {words}")
@@ -118,6 +122,7 @@ class PermissionRefused(OmniError):
     """Omni does not allow it: trying again changes nothing."""
 
     code = "not-allowed"
+    lasting = True
     hint = "Omni does not let providers do this; is it of a version that is supported?"
 
 
@@ -161,6 +166,7 @@ class InvalidRequest(OmniError):
     """The request is wrong as it stands: never try it again unchanged."""
 
     code = "invalid-request"
+    lasting = True
     hint = "This is a fault of this program, or Omni is of a version that is not supported."
 
 
@@ -168,6 +174,8 @@ class PhaseConflict(InvalidRequest):
     """The resource is tearing down (or not) while the opposite was expected."""
 
     code = "phase-conflict"
+    hint = ""
+    lasting = False
 
 
 class PendingFinalizers(OmniError):

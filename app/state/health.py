@@ -24,8 +24,9 @@ GATEWAY_MS = 12_000
 
 @dataclass(frozen=True, slots=True)
 class WatcherHealth:
-    """What the active watcher says of itself. problem: the remedy-bearing words of what is wrong, or ''.
+    """What the active watcher says of itself. problem: what is wrong, or ''.
 
+    code, remedy: a short name of the problem that is the same in every version, and what to do about it.
     watch_lag_s: how long the latest changes took from Omni to the mirror, by both clocks; 0 while nothing changes.
     compared_ago_s: since when the kind that was longest not compared whole has not been.
     tls_problem: why our own certificate authority cannot be used, with the remedy, or ''.
@@ -36,6 +37,8 @@ class WatcherHealth:
     watch_lag_s: float = 0.0
     compared_ago_s: float = 0.0
     tls_problem: str = ""
+    code: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Health:
     watch_lag_s: float = 0.0
     compared_ago_s: float = 0.0
     tls_problem: str = ""
+    code: str = ""
+    remedy: str = ""
 
 
 def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
@@ -82,6 +87,8 @@ def health(client: redis.Redis) -> Health:
         mirror_complete=complete is not None,
         gateways=len(live_gateways(client)),
         problem=watcher.problem if watcher else "no watcher is running",
+        code=watcher.code if watcher else "no-watcher",
+        remedy=watcher.remedy if watcher else "",
         watch_lag_s=watcher.watch_lag_s if watcher else 0.0,
         compared_ago_s=watcher.compared_ago_s if watcher else 0.0,
         tls_problem=tls_problem,

@@ -1,7 +1,8 @@
 """Follow Omni: one watch per kind, each in a thread of its own, feeding the mirror and waking the machines it touches.
 
 A watch that ends begins anew with everything there is, so whatever was missed is made good. That is also done every
-10 minutes to a watch in good health, since one that fell silent cannot be told from one with nothing to say.
+10 minutes to a watch in good health, since one that fell silent cannot be told from one with nothing to say. A watch
+that does not even tell what there is ends by itself (see app/omni/watch.py).
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import redis
 import structlog
 
 from app.omni.client import Omni
-from app.omni.errors import OmniError
+from app.omni.errors import AccountRefused, OmniError
 from app.omni.kinds import PICTURE_KINDS, Kind
 from app.omni.resource import Resource
 from app.omni.watch import Bootstrap, Changed, Destroyed, Watch
 from app.state.mirror import Mirror
 from app.state.wake import Alarms
 from app.watcher.echoes import Echoes
+from app.watcher.problem import NOT_YET, Problem, fault, redis_away
 
 log = structlog.get_logger()
 
@@ -38,11 +40,11 @@ class Follower:
         self.kind = kind
         self._echoes = echoes
         self.established = threading.Event()
-        self.problem = "Omni has not been reached yet"
+        self.problem: Problem | None = NOT_YET
         self._omni, self._mirror, self._alarms = omni, mirror, alarms
         self._watch: Watch | None = None
         self._stopping = False
-        self._rebuilt_s = time.monotonic()
+        self._rebuilt_s = self._began_s = time.monotonic()
         self._generation = 0
         self._lag_s, self._changed_s = 0.0, 0.0
         self._thread = threading.Thread(target=self._run, name=f"follow-{kind.value}", daemon=True)
@@ -61,8 +63,13 @@ class Follower:
         if rebuild:
             self._generation += 1
             self.established.clear()
+        self._began_s = time.monotonic()
         if self._watch is not None:
             self._watch.cancel()
+
+    def unproven_s(self) -> float:
+        """For how long a watch in good health has run: nobody knows whether it has missed anything since."""
+        return time.monotonic() - self._began_s if self.established.is_set() else 0.0
 
     def lag_s(self) -> float:
         """How long the latest change took to get here, by both clocks; 0 where none came lately."""
@@ -75,30 +82,33 @@ class Follower:
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping:
-            began_s = time.monotonic()
             try:
                 self._follow()
                 continue  # cancelled: begin anew at once
             except OmniError as error:
-                self.established.clear()
-                self.problem = str(error)
-                log.debug("watch_ended", kind=self.kind.value, error=str(error))
+                self._broken(Problem.of(error))
+                if isinstance(error, AccountRefused):
+                    pause_s = _LONGEST_PAUSE_S  # a person has to mend that
             except redis.RedisError as error:
-                self.established.clear()
-                self.problem = f"Redis does not answer ({type(error).__name__})"
-                log.debug("mirror_not_written", kind=self.kind.value, error=type(error).__name__)
+                self._broken(redis_away(error))
             except Exception as error:  # the outer edge: a thread that ends would leave its kind stale for good
-                self.established.clear()
-                self.problem = f"{self.kind.value} cannot be followed: {type(error).__name__}: {error}"
+                self._broken(fault(f"{self.kind.value} cannot be followed", error))
                 log.exception("follow_broke", kind=self.kind.value)
-            pause_s = _FIRST_PAUSE_S if time.monotonic() - began_s > _LONGEST_PAUSE_S else pause_s
+            pause_s = _FIRST_PAUSE_S if time.monotonic() - self._began_s > _LONGEST_PAUSE_S else pause_s
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
+    def _broken(self, problem: Problem) -> None:
+        self.problem = problem
+        self.established.clear()
+        log.debug("watch_ended", kind=self.kind.value, code=problem.code, problem=problem.words)
+
     def _follow(self) -> None:
-        generation = self._generation
+        self._began_s = time.monotonic()
         with self._omni.watch(self.kind) as watch:
             self._watch = watch
+            # Read only now: whoever has it rebuilt from here on cancels this watch, and before that the one before.
+            generation = self._generation
             if self._stopping:
                 return
             for event in watch:
@@ -121,7 +131,7 @@ class Follower:
         self._alarms.wake(*self._mirror.replace(self.kind, found))
         self._rebuilt_s = time.monotonic()
         if generation == self._generation:  # else Redis was emptied meanwhile, and this is lost
-            self.problem = ""
+            self.problem = None
             self.established.set()
         log.debug("watch_established", kind=self.kind.value, resources=len(found))
 
@@ -164,9 +174,9 @@ class Followers:
         """Since when the kind that was longest not compared whole has not been."""
         return max(f.age_s() for f in self._followers)
 
-    def problem(self) -> str:
-        """What keeps it from being so, or ''."""
-        return next((f.problem for f in self._followers if not f.established.is_set()), "")
+    def problem(self) -> Problem | None:
+        """What keeps it from being so."""
+        return next((f.problem for f in self._followers if not f.established.is_set()), None)
 
     def rebuild(self) -> None:
         """Fill the mirror anew: Redis was emptied."""
@@ -174,7 +184,7 @@ class Followers:
             follower.restart(rebuild=True)
 
     def compare(self) -> None:
-        """Begin watches anew that have not been compared for ten minutes, one at a time."""
-        oldest = max(self._followers, key=Follower.age_s)
-        if oldest.established.is_set() and oldest.age_s() > COMPARE_EVERY_S:
-            oldest.restart()
+        """Begin the watch anew that is longest unproven, if that is ten minutes: one at a time, as Omni has to list."""
+        longest = max(self._followers, key=Follower.unproven_s)
+        if longest.unproven_s() > COMPARE_EVERY_S:
+            longest.restart()

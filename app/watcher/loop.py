@@ -10,12 +10,11 @@ import redis
 import structlog
 
 from app.omni.client import Omni
-from app.omni.errors import OmniError
+from app.omni.errors import AccountRefused, OmniError, OmniUnavailable
 from app.state.agents import ENTRY_MS, agent_key
 from app.state.boots import Boots
 from app.state.clock import cut_lifetimes
 from app.state.deciding import decide_options, publish_options
-from app.state.health import WatcherHealth, note_watcher
 from app.state.lease import LEASE_MS, longest_lives_ms
 from app.state.mirror import FRESH, QUARANTINE, Mirror
 from app.state.secrets import sealer
@@ -26,7 +25,9 @@ from app.watcher.follow import COMPARE_EVERY_S, Followers
 from app.watcher.look import NOT_NOW_S, Looker
 from app.watcher.lost import find_lost_records
 from app.watcher.plan import Plan
+from app.watcher.problem import Problem
 from app.watcher.provider import Provider
+from app.watcher.standing import Standing
 from app.watcher.strangers import Strangers
 from app.watcher.tracking import Tracking
 from config.settings import Settings
@@ -40,7 +41,7 @@ SECOND_S = 1.0
 RESYNC_S = 30.0
 # Omni answers in milliseconds, so a few calls at a time keep it busy; machines wait their turn.
 LOOKS_AT_A_TIME = 8
-# What cannot be read now will not be a second later; it is said once a minute.
+# What cannot be read now, or is refused, will not be otherwise a second later; it is said once a minute.
 UNREADABLE_S = 60.0
 BATCH = 200
 
@@ -58,6 +59,7 @@ class Watcher:
         self._looker = Looker(settings, client, omni, self._mirror, echoes)
         self._provider = Provider(settings, client, omni, self._mirror)
         self._authority = AuthorityKeeper(settings, omni, self._mirror)
+        self._standing = Standing(client, self._followers, self._provider)
         self._tracking = Tracking(client)
         self._strangers = Strangers(self._mirror, Boots(client))
         self._pool = ThreadPoolExecutor(LOOKS_AT_A_TIME, thread_name_prefix="look")
@@ -65,7 +67,6 @@ class Watcher:
         self._lock = threading.Lock()
         self._second_s = self._resync_s = self._compare_s = 0.0
         self._announced = False
-        self._problem = ""
         self._build = ""
         self._leases_kept = False
 
@@ -94,7 +95,7 @@ class Watcher:
         if now_s - self._second_s >= SECOND_S:
             self._second_s = now_s
             self._each_second()
-        if not self._announced or not self._followers.established() or not self._mirror.complete():
+        if not self._announced or not self._standing.connected() or not self._mirror.complete():
             return False
         if now_s - self._resync_s >= RESYNC_S:
             self._resync_s = now_s
@@ -108,29 +109,20 @@ class Watcher:
         agents = {agent_key(machine_id): ENTRY_MS for machine_id in machine_ids}
         cut_lifetimes(self._redis, {QUARANTINE: LEASE_MS, **longest_lives_ms(machine_ids), **agents})
         self._alarms.wake(*machine_ids)
+        self._standing.only(machine_ids)
 
     def _each_second(self) -> None:
         self._tracking.update()
         self._mirror.keep_watched()
         publish_options(self._redis, self._options)
-        problem = ""
         try:
             problem = self._keep_connected()
         except OmniError as error:
-            problem = str(error)
-        problem = problem or self._followers.problem()
-        if problem != self._problem:
-            self._problem = problem
-            if problem:
-                log.warning("omni_not_ready", problem=problem)
-            else:
-                log.info("omni_ready")
-        connected = self._announced and self._followers.established()
-        ages_s = (self._followers.lag_s(), self._followers.compared_ago_s())
-        note_watcher(self._redis, WatcherHealth(connected, problem, *ages_s, tls_problem=self._authority.problem))
+            problem = Problem.of(error)
+        self._standing.tell(problem, announced=self._announced, tls_problem=self._authority.problem)
 
-    def _keep_connected(self) -> str:
-        """Words about what keeps us from acting, or ''. Raises OmniError."""
+    def _keep_connected(self) -> Problem | None:
+        """What keeps us from acting. Raises OmniError."""
         if not self._announced:
             other = self._provider.other_alive()
             if other:
@@ -146,7 +138,7 @@ class Watcher:
             self._provider.refresh_join_config()
             self._authority.refresh()
             self._strangers.show_out(self._omni)
-        return ""
+        return None
 
     def _announce(self) -> None:
         self._provider.announce()
@@ -187,6 +179,7 @@ class Watcher:
                 self._alarms.wake(machine_id, after_s=UNREADABLE_S)
                 continue
             if self._looker.idle(plan):
+                self._standing.goes_on(machine_id)
                 continue
             with self._lock:
                 self._looking.add(machine_id)
@@ -209,7 +202,17 @@ class Watcher:
         machine_id = plan.machine.id
         try:
             self._looker.look(plan)
-        except (OmniError, redis.RedisError) as error:
+            self._standing.goes_on(machine_id)
+        except (AccountRefused, OmniUnavailable) as error:
+            log.info("look_failed", machine_id=machine_id, code=error.code, error=str(error))
+            self._provider.beat_now()  # to know soon whether this holds for all machines
+            self._wake_later(machine_id)
+        except OmniError as error:
+            log.warning("look_failed", machine_id=machine_id, code=error.code, error=str(error), remedy=error.hint)
+            if error.lasting:
+                self._standing.stuck(machine_id, Problem.of(error))
+            self._wake_later(machine_id, UNREADABLE_S if error.lasting else NOT_NOW_S)
+        except redis.RedisError as error:
             log.warning("look_failed", machine_id=machine_id, error=str(error))
             self._wake_later(machine_id)
         except Exception:  # the outer edge: one machine must not stop the others
@@ -219,8 +222,8 @@ class Watcher:
             with self._lock:
                 self._looking.discard(machine_id)
 
-    def _wake_later(self, machine_id: str) -> None:
+    def _wake_later(self, machine_id: str, after_s: float = NOT_NOW_S) -> None:
         try:
-            self._alarms.wake(machine_id, after_s=NOT_NOW_S)
+            self._alarms.wake(machine_id, after_s=after_s)
         except redis.RedisError:
             return  # the resync finds it

@@ -17,13 +17,14 @@ import structlog
 
 import app
 from app.omni.client import Omni
-from app.omni.errors import OmniError
+from app.omni.errors import AccountRefused, OmniError, OmniUnavailable
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from app.state.connection import as_bytes
 from app.state.metrics import QUEUES
 from app.state.mirror import Mirror
 from app.state.parts import parts_down
+from app.watcher.problem import Problem, redis_away
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -48,17 +49,17 @@ class Provider:
         self._quiet_until_s = 0.0
         self._installation = ""
         self._stop, self._due = threading.Event(), threading.Event()
+        self._failure: OmniError | redis.RedisError | None = None
 
-    def other_alive(self) -> str:
-        """Words about another provider that runs under our id, or ''. Raises OmniError, redis.RedisError."""
+    def other_alive(self) -> Problem | None:
+        """Another provider runs under our id. Raises OmniError, redis.RedisError."""
         health = self._omni.get(Kind.PROVIDER_HEALTH_STATUS, self._settings.id)
         age_s = heartbeat_of_another_s(health, self.installation, datetime.now(UTC))
         if age_s is None or self._settings.force_takeover:
-            return ""
-        return (
-            f"another provider runs under the id {self._settings.id!r}: its heartbeat is {max(age_s, 0):.0f} s old. "
-            f"Nothing is done until it is {OTHER_ALIVE_S:g} s old; stop the other one, or use --force-takeover"
-        )
+            return None
+        words = f"another provider runs under the id {self._settings.id!r}: its heartbeat is {max(age_s, 0):.0f} s old"
+        remedy = f"Stop the other one: nothing is done until that is {OTHER_ALIVE_S:g} s old; or use --force-takeover."
+        return Problem("another-provider", words, remedy)
 
     def announce(self) -> None:
         """Write our provider status and take over the join configuration. Raises OmniError."""
@@ -130,6 +131,18 @@ class Provider:
         """Do not wait for the next heartbeat's time: something has gone down."""
         self._due.set()
 
+    @property
+    def problem(self) -> Problem | None:
+        """Why the last heartbeat failed."""
+        failure = self._failure
+        if failure is None:
+            return None
+        return Problem.of(failure) if isinstance(failure, OmniError) else redis_away(failure)
+
+    def refused(self) -> bool:
+        """Whether Omni refuses whoever asks, or does not answer: watches that are open may go on all the same."""
+        return isinstance(self._failure, AccountRefused | OmniUnavailable)
+
     def _trouble(self) -> str:
         if time.monotonic() < self._quiet_until_s:
             return ""
@@ -141,8 +154,11 @@ class Provider:
             began_s, pause_s = time.monotonic(), HEARTBEAT_EVERY_S
             try:
                 self.beat()
+                self._failure = None
             except (OmniError, redis.RedisError) as error:
-                log.warning("heartbeat_failed", error=str(error))
+                if type(error) is not type(self._failure):
+                    log.warning("heartbeat_failed", error=str(error))
+                self._failure = error
                 pause_s = HEARTBEAT_RETRY_S
             if not self._stop.is_set():
                 self._due.wait(max(0.0, pause_s - (time.monotonic() - began_s)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Final
 
 import redis
 from flask import Blueprint, Response, jsonify
@@ -14,12 +15,41 @@ from app.web.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the answer. Where `required` and not `ok`, we are not ready."""
+    """One line of the answer. Where `required` and not `ok`, we are not ready.
+
+    code, remedy: of what is wrong, a short name that is the same in every version, and what to do about it.
+    """
 
     name: str
     ok: bool
     words: str
     required: bool = True
+    code: str = ""
+    remedy: str = ""
+
+
+_MIRROR: Final = Check(
+    "mirror",
+    ok=False,
+    words="not complete: boots are answered with 503 until it is",
+    code="mirror-incomplete",
+    remedy="It fills by itself once a watcher reaches Omni.",
+)
+_WATCHER: Final = Check(
+    "watcher",
+    ok=False,
+    words="no watcher is alive: nothing is decided or begun",
+    code="no-watcher",
+    remedy="Start `omni-metal watcher`, or look at its log.",
+)
+_GATEWAYS: Final = Check(
+    "gateways",
+    ok=False,
+    words="none alive: agents cannot connect",
+    required=False,
+    code="no-gateway",
+    remedy="Start `omni-metal gateway`, or look at its log.",
+)
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -41,44 +71,48 @@ def _checks(services: Services) -> list[Check]:
     try:
         found = read_health(services.redis)
     except redis.RedisError as error:
-        return [Check("redis", ok=False, words=f"does not answer: {type(error).__name__}")]
+        words, remedy = f"does not answer: {type(error).__name__}", "Is it running, and is --redis-url right?"
+        return [Check("redis", ok=False, words=words, code="redis-unreachable", remedy=remedy)]
     return [Check("redis", ok=True, words="answers"), *_known(found)]
 
 
 def _known(found: Health) -> list[Check]:
     """Omni and the gateways are told but not required: boots are answered from the mirror while Omni is away."""
     return [
-        Check(
-            "mirror",
-            found.mirror_complete,
-            "complete" if found.mirror_complete else "not complete: boots are answered with 503 until it is",
-        ),
-        Check(
-            "watcher",
-            found.watcher_alive,
-            "alive" if found.watcher_alive else "no watcher is alive: nothing is decided or begun",
-        ),
-        Check(
-            "omni",
-            found.omni_connected,
-            found.problem or ("connected" if found.omni_connected else "not connected"),
-            required=False,
-        ),
-        Check(
-            "gateways",
-            found.gateways > 0,
-            f"{found.gateways} alive" if found.gateways else "none alive: agents cannot connect",
-            required=False,
-        ),
-        *([Check("tls", ok=False, words=found.tls_problem, required=False)] if found.tls_problem else []),
+        _part(found.mirror_complete, "complete", _MIRROR),
+        _part(found.watcher_alive, "alive", _WATCHER),
+        _omni(found),
+        _part(found.gateways > 0, f"{found.gateways} alive", _GATEWAYS),
+        *([_tls(found.tls_problem)] if found.tls_problem else []),
     ]
+
+
+def _part(good: bool, words: str, otherwise: Check) -> Check:  # noqa: FBT001 - a fact, not a switch
+    return Check(otherwise.name, ok=True, words=words, required=otherwise.required) if good else otherwise
+
+
+def _omni(found: Health) -> Check:
+    if found.omni_connected and not found.problem:
+        return Check("omni", ok=True, words="connected", required=False)
+    words = found.problem or "not connected"
+    return Check("omni", ok=False, words=words, required=False, code=found.code, remedy=found.remedy)
+
+
+def _tls(problem: str) -> Check:
+    return Check("tls", ok=False, words=problem, required=False, code="tls")
 
 
 def _answer(checks: list[Check]) -> Response:
     ready = all(check.ok for check in checks if check.required)
     response = jsonify(
         status="ready" if ready else "not ready",
-        checks={check.name: {"ok": check.ok, "words": check.words, "required": check.required} for check in checks},
+        checks={check.name: _shown(check) for check in checks},
     )
     response.status_code = 200 if ready else 503
     return response
+
+
+def _shown(check: Check) -> dict[str, object]:
+    shown = asdict(check)
+    del shown["name"]
+    return shown

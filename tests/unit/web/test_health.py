@@ -33,11 +33,35 @@ def test_missing_part_is_not_ready_and_named(site: Site, field: str, check: str)
 
 
 def test_omni_away_is_told_but_boots_go_on(site: Site) -> None:
-    site.health = replace(site.health, omni_connected=False, problem="cannot reach Omni at http://omni")
+    site.health = replace(
+        site.health,
+        omni_connected=False,
+        problem="cannot reach Omni at http://omni",
+        code="omni-unreachable",
+        remedy="Is it running?",
+    )
     answer = site.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json["checks"]["omni"]["words"] == "cannot reach Omni at http://omni"
-    assert not answer.json["checks"]["omni"]["ok"]
+    assert answer.json["checks"]["omni"] == {
+        "ok": False,
+        "words": "cannot reach Omni at http://omni",
+        "required": False,
+        "code": "omni-unreachable",
+        "remedy": "Is it running?",
+    }
+
+
+def test_trouble_with_one_machine_is_told_although_omni_is_connected(site: Site) -> None:
+    site.health = replace(site.health, problem='the records of 1 machine: x is owned by "y"', code="owner-conflict")
+    omni = site.get("/readyz").json["checks"]["omni"]
+    assert (omni["ok"], omni["code"]) == (False, "owner-conflict")
+
+
+def test_each_part_that_is_down_has_a_code_and_a_remedy(site: Site) -> None:
+    site.health = replace(site.health, mirror_complete=False, watcher_alive=False, gateways=0)
+    down = [found for found in site.get("/readyz").json["checks"].values() if not found["ok"]]
+    assert [found["code"] for found in down] == ["mirror-incomplete", "no-watcher", "no-gateway"]
+    assert all(found["remedy"] for found in down)
 
 
 def test_no_gateway_is_told(site: Site) -> None:
@@ -59,4 +83,10 @@ def test_tls_that_cannot_be_had_is_told_and_else_not_mentioned(site: Site) -> No
     site.health = replace(site.health, tls_problem="the CA has expired")
     answer = site.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json["checks"]["tls"] == {"ok": False, "words": "the CA has expired", "required": False}
+    found = answer.json["checks"]["tls"]
+    assert (found["ok"], found["words"], found["required"], found["code"]) == (
+        False,
+        "the CA has expired",
+        False,
+        "tls",
+    )

@@ -194,9 +194,14 @@ def test_large_fleet_is_shown_page_by_page(site):
 def test_trouble_of_the_site_stands_above_everything(site):
     site.health = replace(site.health, watcher_alive=False)
     assert "No watcher is running" in site.get("/").text
-    site.health = replace(site.health, watcher_alive=True, problem="Omni refuses the key: renew it")
-    assert "Omni refuses the key: renew it" in site.get("/").text
-    site.health = replace(site.health, problem="", gateways=0)
+    site.health = replace(
+        site.health, watcher_alive=True, problem="Omni refuses <it>", code="key-refused", remedy="Renew the key."
+    )
+    page = site.get("/").text
+    assert "<strong>Omni:</strong> Omni refuses &lt;it&gt;<br>Renew the key. <code>key-refused</code>" in page
+    site.health = replace(site.health, problem="Redis does not answer", code="redis-unreachable")
+    assert "<strong>Redis:</strong> Redis does not answer" in site.get("/").text
+    site.health = replace(site.health, problem="", code="", gateways=0)
     assert "No agent gateway is alive" in site.get("/").text
 
 
