@@ -7,12 +7,14 @@ require (
 	github.com/cosi-project/runtime v1.16.2
 	github.com/jhump/grpctunnel v0.3.0
 	github.com/siderolabs/crypto v0.6.5
+	github.com/siderolabs/go-api-signature v0.3.13
 	github.com/siderolabs/talos-metal-agent v0.1.6
 	google.golang.org/grpc v1.82.1
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af
 )
 
 require (
+	github.com/ProtonMail/gopenpgp/v3 v3.4.1 // indirect
 	github.com/cloudflare/circl v1.6.3 // indirect
 	github.com/fullstorydev/grpchan v1.1.2 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.29.0 // indirect

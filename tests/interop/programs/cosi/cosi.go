@@ -13,6 +13,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/cosi-project/runtime/pkg/state/impl/inmem"
 	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
+	"github.com/siderolabs/go-api-signature/pkg/pgp"
 
 	"interop/control"
 )
@@ -22,11 +23,14 @@ const history = 64
 
 // omni is the state with the server before it.
 type omni struct {
-	mu     sync.Mutex
 	state  state.State
 	server *server
 	gate   *gate
-	calls  []call
+
+	mu      sync.Mutex
+	calls   []call
+	keys    map[string]*pgp.Key // who may call, by fingerprint; nil for anybody
+	refused []string
 }
 
 // pointer names a resource and who asks for it.
@@ -54,6 +58,10 @@ func Acts() control.Acts {
 		"hold":     control.With(func(struct{}) (any, error) { o.gate.close(); return nil, nil }),
 		"release":  control.With(func(struct{}) (any, error) { o.gate.open(); return nil, nil }),
 		"calls":    control.With(o.seen),
+		"account":  control.With(o.account),
+		"trust":    control.With(o.trust),
+		"revoke":   control.With(o.revoke),
+		"refusals": control.With(o.refusals),
 		"create":   control.With(o.create),
 		"get":      control.With(o.get),
 		"update":   control.With(o.update),
@@ -63,8 +71,9 @@ func Acts() control.Acts {
 	}
 }
 
-// forget begins with an empty state, like an Omni whose data is gone.
+// forget begins with an empty state and no account, like an Omni whose data is gone.
 func (o *omni) forget() {
+	o.keys, o.refused = nil, nil
 	o.state = state.WrapCore(namespaced.NewState(func(namespace resource.Namespace) state.CoreState {
 		return inmem.NewStateWithOptions(inmem.WithHistoryInitialCapacity(history), inmem.WithHistoryMaxCapacity(history))(namespace)
 	}))

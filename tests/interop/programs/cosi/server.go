@@ -42,7 +42,11 @@ func (o *omni) start(fields struct {
 		return nil, err
 	}
 
-	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(largest), grpc.StreamInterceptor(o.gate.guard))
+	rpc := grpc.NewServer(
+		grpc.MaxRecvMsgSize(largest),
+		grpc.UnaryInterceptor(o.checkUnary),
+		grpc.ChainStreamInterceptor(o.checkStream, o.gate.guard),
+	)
 	v1alpha1.RegisterStateServer(rpc, state.NewState(o.state))
 
 	plain := new(http.Protocols)
