@@ -69,9 +69,7 @@ class SchematicRequest:
             finally:
                 response.close()
         except urllib3.exceptions.HTTPError as error:
-            raise FactoryUnavailable(
-                f"the image factory at {self._url} did not answer: {failure_words(error)}"
-            ) from None
+            raise FactoryUnavailable(f"the image factory at {self._url} did not answer: {why_failed(error)}") from None
         return self._id(response.status, text)
 
     def _id(self, status: int, text: str) -> str:
@@ -110,7 +108,7 @@ def proxied_pool(url: str) -> urllib3.PoolManager:
     return urllib3.PoolManager()
 
 
-def failure_words(error: urllib3.exceptions.HTTPError) -> str:
+def why_failed(error: urllib3.exceptions.HTTPError) -> str:
     """The error in words, without the Python object that urllib3 puts before some of them."""
     if isinstance(error, urllib3.exceptions.MaxRetryError) and isinstance(error.reason, urllib3.exceptions.HTTPError):
         error = error.reason

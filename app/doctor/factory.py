@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import urllib3
 
 from app.boot.errors import BootError
-from app.boot.schematic_request import SchematicRequest, failure_words, proxied_pool, schematic_yaml
+from app.boot.schematic_request import SchematicRequest, proxied_pool, schematic_yaml, why_failed
 from app.doctor.finding import Finding, failed, ok, warning
 from app.doctor.site import Site
 from app.machine.boot import Arch, BootSettings, FactoryBoot, Schematic
@@ -72,7 +72,7 @@ def _ask_script(settings: Settings, schematic_id: str) -> Finding:
         finally:
             response.close()
     except urllib3.exceptions.HTTPError as error:
-        words = f"{without_login(base)} did not answer: {failure_words(error)}"
+        words = f"{without_login(base)} did not answer: {why_failed(error)}"
         return failed(words, REACH.format(option="--image-factory-pxe-base-url"))
     took_s = time.monotonic() - began_s
     if not schematic_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -67,3 +68,13 @@ def failed_as_said(text: str) -> Finding:
     """A failure from `what is wrong; what to do about it`, as the program says it elsewhere."""
     words, _, remedy = text.partition("; ")
     return failed(words, remedy)
+
+
+def while_starting(findings: Iterable[Finding]) -> list[Finding]:
+    """What is found of processes while `omni-metal run` starts them: what is not there yet is no failure."""
+    return [
+        warning(f"{finding.words} (`omni-metal run` has just started)", "wait half a minute, and ask again")
+        if finding.verdict is Verdict.FAILED
+        else finding
+        for finding in findings
+    ]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.doctor.finding import Finding, failed, ok, warning
+from app.doctor.finding import Finding, failed, failed_as_said, ok, warning, while_starting
 from app.doctor.http_probe import Answer, ask
 from app.doctor.queues import NOTHING_RUNS, anything_runs
 from app.doctor.site import Site
@@ -25,16 +25,17 @@ LOG = "look into its log; under `omni-metal run` it is started again by itself"
 
 def look(site: Site) -> Sequence[Finding]:
     """Read their signs in Redis and in the state directory, and ask web."""
-    if not anything_runs(site):
+    if not (anything_runs(site) or site.run_process):
         return [warning(NOTHING_RUNS, "start it: `omni-metal run`")]
-    settings = site.settings
+    settings, health = site.settings, read_health(site.redis)
     beat_s = newest_sign_s(run_dir_path(settings.state_dir) / "alive", "beat")
-    return [
-        *watcher_findings(read_health(site.redis)),
-        gateway_finding(read_health(site.redis).gateways),
+    found = [
+        *watcher_findings(health),
+        gateway_finding(health.gateways),
         web_finding(settings, {host: ask(host, settings.api_port, "/readyz") for host in web_hosts(settings)}),
         *beat_findings(beat_s, under_run=site.run_process is not None),
     ]
+    return while_starting(found) if site.just_started else found
 
 
 def watcher_findings(health: Health) -> Sequence[Finding]:
@@ -45,9 +46,9 @@ def watcher_findings(health: Health) -> Sequence[Finding]:
     found = []
     if health.problem or not health.omni_connected:
         words = f"watcher: it does not follow Omni: {health.problem or 'it is not connected'}"
-        found.append(failed(words, "see above what is said of Omni; the watcher goes on by itself"))
+        found.append(failed(words, health.remedy or "see what is said of Omni; the watcher goes on by itself"))
     if health.tls_problem:
-        found.append(failed(f"watcher: TLS towards agents: {health.tls_problem}", "see docs/operations.md"))
+        found.append(failed_as_said(f"TLS towards agents: {health.tls_problem}"))
     if health.watch_lag_s > LAG_S:
         words = f"watcher: changes reach it {health.watch_lag_s:.0f} s late"
         found.append(warning(words, "see whether this host or Omni is overloaded"))

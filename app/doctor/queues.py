@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from app.doctor.finding import Finding, failed, ok, skipped, warning
+from app.doctor.finding import Finding, failed, ok, skipped, warning, while_starting
 from app.doctor.site import Site
 from app.state.health import health as read_health
 from app.state.health import live_gateways
@@ -26,12 +26,13 @@ NOTHING_RUNS = "no process of the provider runs with this Redis yet"
 
 def look(site: Site) -> Sequence[Finding]:
     """Ask all workers, and see what waits for them."""
-    if not anything_runs(site):
+    if not (anything_runs(site) or site.run_process):
         return [skipped(NOTHING_RUNS)]
     signs = live_workers(site.redis)
     waiting = read_counted(site.redis, int(time.time() * 1000)).queues
     answered = ping(site, signs)
-    return [finding for queue in QUEUES for finding in queue_findings(queue, signs, answered, waiting)]
+    found = [finding for queue in QUEUES for finding in queue_findings(queue, signs, answered, waiting)]
+    return while_starting(found) if site.just_started else found
 
 
 def anything_runs(site: Site) -> bool:

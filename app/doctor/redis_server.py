@@ -113,7 +113,8 @@ def _named(state: State, site: Site) -> Finding:
     used = state.info.get("used_memory_human", "?")
     limit_bytes = int(state.info.get("maxmemory", 0))
     limit = f" of {state.info.get('maxmemory_human', limit_bytes)}" if limit_bytes else ""
-    return ok(f"{name} at {without_login(site.redis_url)}, {used}{limit} used")
+    place = site.redis_socket if site.bundled else without_login(site.redis_url)
+    return ok(f"{name} at {place}, {used}{limit} used")
 
 
 def _usable(state: State) -> list[Finding]:

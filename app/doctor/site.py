@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,8 @@ from config.settings import Settings, Wrong
 # A Redis that is up answers in milliseconds, an Omni in less than a second; the whole must end within half a minute.
 REDIS_TIMEOUT_S = 3.0
 OMNI_TIMEOUT_S = 5.0
+# All processes start at once, and on slow cores some take long; Omni is told of none that is missing before, either.
+STARTING_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class Site:
         """The process of the `omni-metal run` that uses the state directory; None: none does."""
         return run_of(self.settings.state_dir)
 
+    @property
+    def just_started(self) -> bool:
+        """Whether that one is so young that its processes need not be there yet."""
+        return self.run_process is not None and age_s(self.settings.state_dir / "lock") < STARTING_S
+
     def close(self) -> None:
         """Close the clients that were made."""
         for name in ("redis", "omni"):
@@ -80,6 +89,14 @@ class Site:
             if client is not None:
                 with contextlib.suppress(redis.RedisError, OSError):
                     client.close()
+
+
+def age_s(path: Path) -> float:
+    """Since when a file has not been written to, in seconds; without end where there is none."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def may_be_written(path: Path) -> bool:
