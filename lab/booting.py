@@ -14,7 +14,8 @@ from typing import Final, Protocol
 from lab.fetch import Fetched, FetchError, fetch
 from lab.firmware import LocalDisk, NetbootError, TalosImage, netboot
 from lab.hardware import Hardware, Stage
-from lab.tls import Trust, trusted_roots, unpack_inline
+from lab.talos_config import ConfigRefused, TalosConfig, read_config
+from lab.tls import Trust, unpack_inline
 from lab.wiping import WipePlan
 
 NETBOOT_RETRY_S: Final = 1.0  # the boot loop of a NIC comes round again about this fast
@@ -24,8 +25,8 @@ JOIN_RETRY_S: Final = 1.0  # how often a Talos that cannot join tries again
 class OmniSide(Protocol):
     """What a machine does at Omni."""
 
-    def join(self, machine_id: str) -> object:
-        """Call in with the join token; returns something false if Omni does not let it in yet."""
+    def join(self, machine_id: str, *, join_token: str) -> object:
+        """Call in with the token of the configuration; returns something false if Omni does not let it in yet."""
 
     def connected(self, machine_id: str) -> None:
         """The machine's connection to Omni is up."""
@@ -126,35 +127,31 @@ class Boot:
     async def _join(self, image: TalosImage) -> None:
         """Fetch the machine configuration and call in at Omni, as every Talos does first."""
         while True:
-            if await self._configured(image) and self._around.omni.join(self._machine.id):
+            config = await self._configured(image)
+            if config and self._around.omni.join(self._machine.id, join_token=config.join_token):
                 return
             self._machine.counts["join waited"] += 1
             await asyncio.sleep(JOIN_RETRY_S)
 
-    async def _configured(self, image: TalosImage) -> bool:
+    async def _configured(self, image: TalosImage) -> TalosConfig | None:
+        """The configuration, with whom it trusts taken over."""
         url = image.argument("talos.config").replace("${uuid}", self._machine.id)
         try:
             answer = await self._fetch(url)
-        except FetchError as error:
-            self._machine.trouble("no machine configuration", str(error))
-            return False
-        if answer.status != 200 or "kind: SideroLinkConfig" not in answer.text:
-            self._machine.trouble("no machine configuration", f"{url}: HTTP {answer.status}, no SideroLinkConfig in it")
-            return False
-        return self._trusting(image, answer.text)
+            config = read_config(answer)
+            self._trust(image, answer.text, config)
+        except (FetchError, ConfigRefused, ValueError) as error:
+            self._machine.trouble("no machine configuration", f"{url}: {error}")
+            return None
+        return config
 
-    def _trusting(self, image: TalosImage, fetched: str) -> bool:
-        """Take over whom the configuration trusts; the one in the arguments must be the one that was fetched."""
+    def _trust(self, image: TalosImage, fetched: str, config: TalosConfig) -> None:
+        """The configuration in the arguments must be the one that was fetched."""
         inline = image.argument("talos.config.inline")
-        try:
-            if inline and unpack_inline(inline) != fetched:
-                self._machine.counts["configurations differ"] += 1
-        except ValueError as error:
-            self._machine.trouble("no machine configuration", str(error))
-            return False
+        if inline and unpack_inline(inline) != fetched:
+            self._machine.counts["configurations differ"] += 1
         skip = image.argument("metal.provider.tls.skip.verify") == "1"
-        self._machine.trust = Trust(trusted_roots(fetched) if inline else "", skip)
-        return True
+        self._machine.trust = Trust(config.roots if inline else "", skip)
 
     async def _fetch(self, url: str) -> Fetched:
         self._machine.counts["fetched"] += 1

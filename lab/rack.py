@@ -49,6 +49,7 @@ class RackOptions:
     fail_wipes: the first so many wipes fail, with `fail_wipes_code` and `fail_wipes_words`.
     wipes_that_kill_agents: after those, so many wipes lose their agent half way.
     secure: Omni serves TLS and wants signed calls, as a real one does.
+    old_omni: Omni is of a version that has no ProviderJoinConfigs.
     state_dir: where the files that name the BMCs are written; None is a temporary folder.
     """
 
@@ -69,6 +70,7 @@ class RackOptions:
     command_delay_s: float = 0.0
     factory_delay_s: float = 0.0
     secure: bool = False
+    old_omni: bool = False
     state_dir: Path | None = None
 
 
@@ -195,10 +197,15 @@ class Rack:
 
     def _omni(self) -> StandInOmni:
         if not self.options.secure:
-            return StandInOmni(self.options.provider_id)
+            return StandInOmni(self.options.provider_id, old=self.options.old_omni)
         # As many a small Omni has it: a certificate that nobody has signed.
         certificate = make_certificate(self.options.host, "omni.lab")
-        return StandInOmni(self.options.provider_id, signatures=Signatures(self.key), certificate=certificate)
+        return StandInOmni(
+            self.options.provider_id,
+            signatures=Signatures(self.key),
+            certificate=certificate,
+            old=self.options.old_omni,
+        )
 
     def _machine(self, index: int) -> VirtualMachine:
         identity = Identity(

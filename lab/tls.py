@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-import yaml
 import zstandard
 
 DIAL_TIMEOUT_S: Final = 20.0  # Go's TLS gives up on a handshake after ten, on a connection after twenty
@@ -45,13 +44,6 @@ class Trust:
         elif self.roots:
             context.load_verify_locations(cadata=self.roots)
         return context
-
-
-def trusted_roots(config: str) -> str:
-    """The certificates that a machine configuration has Talos trust."""
-    documents = [document for document in yaml.safe_load_all(config) if isinstance(document, dict)]
-    roots = [str(d.get("certificates", "")) for d in documents if d.get("kind") == "TrustedRootsConfig"]
-    return "\n".join(roots)
 
 
 def unpack_inline(argument: str) -> str:

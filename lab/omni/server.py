@@ -15,13 +15,13 @@ import grpc
 import grpc.aio
 
 from app.omni.kinds import EPHEMERAL, Kind
-from app.omni.resource import Draft, blank
 from lab.holding import Hold
-from lab.omni.access import PROVIDER_LABEL, Access
+from lab.omni.access import Access
 from lab.omni.admin import Admin
 from lab.omni.certificates import Certificate
 from lab.omni.front import Front
 from lab.omni.holds import Holds
+from lab.omni.joining import Joining
 from lab.omni.refusing import RefuseAll
 from lab.omni.service import StateService
 from lab.omni.signatures import Signatures
@@ -31,28 +31,6 @@ from protos.gen.cosi import state_pb2_grpc
 
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 PING_INTERVAL_MS = 10_000
-JOIN_TOKEN = "lab-join-token"  # noqa: S105 - it opens nothing
-JOIN_URL = f"grpc://127.0.0.1:8090?jointoken={JOIN_TOKEN}"
-KERNEL_ARGS = (
-    f"siderolink.api={JOIN_URL}",
-    "talos.events.sink=[fdae:41e4:649b:9303::1]:8091",
-    "talos.logging.kernel=tcp://[fdae:41e4:649b:9303::1]:8092",
-)
-JOIN_CONFIG = f"""apiVersion: v1alpha1
-kind: SideroLinkConfig
-apiUrl: {JOIN_URL}
----
-apiVersion: v1alpha1
-kind: EventSinkConfig
-endpoint: '[fdae:41e4:649b:9303::1]:8091'
----
-apiVersion: v1alpha1
-kind: KmsgLogConfig
-name: omni-kmsg
-url: tcp://[fdae:41e4:649b:9303::1]:8092
-"""
-
-
 # How callers see it that a server shuts down while a stream is open.
 STREAM_REMOVED = "Stream removed (Data frame with END_STREAM flag received)"
 
@@ -62,10 +40,16 @@ class StandInOmni(Admin):
 
     signatures: calls must be signed with one of its keys; without, nobody is asked who they are.
     certificate: served from the next `serve` on; without, there is no TLS.
+    old: it is of a version that has no ProviderJoinConfigs.
     """
 
     def __init__(
-        self, provider_id: str, *, signatures: Signatures | None = None, certificate: Certificate | None = None
+        self,
+        provider_id: str,
+        *,
+        signatures: Signatures | None = None,
+        certificate: Certificate | None = None,
+        old: bool = False,
     ) -> None:
         store = Store()
         super().__init__(provider_id, store)
@@ -77,7 +61,7 @@ class StandInOmni(Admin):
         self._refuse_all = RefuseAll()
         self._server: grpc.aio.Server | None = None
         self._front: Front | None = None
-        self._create_join_config()
+        self.joining = Joining(store, provider_id, old=old)
 
     async def serve(self, host: str, port: int) -> int:
         """Answer the provider at this address; port 0 takes a free one. The answer is the port."""
@@ -107,6 +91,12 @@ class StandInOmni(Admin):
             await self._server.stop(grace=None)
             self._server = None
         self._store.drop(EPHEMERAL)
+
+    def join(self, machine_id: str, node_unique_token: str = "", *, join_token: str | None = None) -> bool:
+        """A machine calls in; with a token that is not good any more it is not let in. None is good."""
+        if join_token is not None and not self.joining.lets_in(join_token):
+            return False
+        return super().join(machine_id, node_unique_token)
 
     def fail_watches(self, words: str) -> None:
         """Report an error in every open watch, after which it says nothing more."""
@@ -139,11 +129,3 @@ class StandInOmni(Admin):
     async def _serve_front(self, host: str, port: int, behind: int) -> int:
         self._front = Front(self.signatures.clock if self.signatures else time.time)
         return await self._front.serve(host, port, self.certificate, behind)
-
-    def _create_join_config(self) -> None:
-        draft = Draft(blank(Kind.PROVIDER_JOIN_CONFIG, self.provider_id, self.provider_id))
-        draft.spec.join_token = JOIN_TOKEN
-        draft.spec.config.kernel_args.extend(KERNEL_ARGS)
-        draft.spec.config.config = JOIN_CONFIG
-        draft.labels[PROVIDER_LABEL] = self.provider_id
-        self._create(draft)

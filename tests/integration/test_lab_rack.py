@@ -33,7 +33,8 @@ class SmallProvider:
         if request.path == "/ipxe/boot.ipxe":
             return Response.text(self.script, self.status)
         if request.path == "/config":
-            return Response.text("apiVersion: v1alpha1\nkind: SideroLinkConfig\n")
+            omni = self.rack.omni
+            return Response.text(omni.get(Kind.PROVIDER_JOIN_CONFIG, omni.provider_id).spec.config.config)
         return Response.text("not found", 404)
 
     def boot_image(self, *, agent):

@@ -18,6 +18,7 @@ MACHINE_ID = "6d657461-6c00-4000-8000-000000000001"
 TALOS = "#!ipxe\nkernel http://f/image talos.config=http://p/config?u=${uuid}\ninitrd http://f/image\nboot\n"
 AGENT = TALOS.replace("talos.config", "metal.provider.address=10.0.0.1:50042 talos.config")
 DISK = "#!ipxe\nexit\n"
+CONFIG = "apiVersion: v1alpha1\nkind: SideroLinkConfig\napiUrl: grpc://o?jointoken=let%2Dme%2Din\n"
 IMAGE = '{"talos_version": "v1", "extensions": %s}'
 
 
@@ -25,9 +26,9 @@ class Omni:
     def __init__(self):
         self.events = []
 
-    def join(self, machine_id):
+    def join(self, machine_id, *, join_token):
         self.events.append("join")
-        return True
+        return join_token == "let-me-in"
 
     def connected(self, machine_id):
         self.events.append("connected")
@@ -50,7 +51,7 @@ class Bench:
         self.omni = Omni()
         self.script = script
         self.dialled = []
-        self.config = "kind: SideroLinkConfig"
+        self.config = CONFIG
         monkeypatch.setattr(booting, "fetch", self.fetch)
         monkeypatch.setattr(booting, "NETBOOT_RETRY_S", 0.001)
         monkeypatch.setattr(booting, "JOIN_RETRY_S", 0.001)
@@ -146,9 +147,20 @@ def test_script_for_the_disk_with_nothing_on_it_keeps_asking(bench):
     at.play(scene)
 
 
-def test_machine_without_a_join_configuration_does_not_join(bench):
+@pytest.mark.parametrize(
+    "config",
+    [
+        "refused",
+        "kind: [",
+        CONFIG.replace("SideroLinkConfig", "EventSinkConfig"),
+        CONFIG.replace("apiVersion: v1alpha1\n", ""),
+        f"{CONFIG}---\n{CONFIG}",
+        f"{CONFIG}---\nmachine: {{}}\n",
+    ],
+)
+def test_machine_without_a_configuration_that_talos_takes_does_not_join(bench, config):
     at = bench(AGENT)
-    at.config = "refused"
+    at.config = config
 
     async def scene(machine):
         machine.press(Button.POWER_ON)
@@ -158,6 +170,19 @@ def test_machine_without_a_join_configuration_does_not_join(bench):
     at.play(scene)
 
     assert at.omni.events == []
+
+
+def test_machine_with_an_older_token_joins_once_it_is_given_the_present_one(bench):
+    at = bench(AGENT)
+    at.config = CONFIG.replace("let", "before-let")
+
+    async def scene(machine):
+        machine.press(Button.POWER_ON)
+        await until(lambda: machine.counts["join waited"] > 1)
+        at.config = f"---\n{CONFIG}---\napiVersion: v1alpha1\nkind: WatchdogTimerConfig\n"
+        await until(lambda: machine.stage is Stage.AGENT)
+
+    at.play(scene)
 
 
 def test_reboot_of_a_machine_that_is_off_does_nothing(bench):

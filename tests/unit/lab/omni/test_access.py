@@ -7,7 +7,8 @@ from lab.omni.access import PROVIDER_LABEL, Access
 from lab.omni.store import Place, Refused
 
 CODE = grpc.StatusCode
-READ_ONLY = [Kind.INFRA_MACHINE, Kind.BMC_CONFIG, Kind.PROVIDER_JOIN_CONFIG]
+FINALIZERS_ONLY = [Kind.INFRA_MACHINE, Kind.BMC_CONFIG, Kind.PROVIDER_JOIN_CONFIG]
+READ_ONLY = [Kind.CONNECTION_PARAMS, Kind.RESOURCE_DEFINITION]
 
 
 def _place(kind, provider_id="bm"):
@@ -35,7 +36,7 @@ def test_every_kind_that_we_use_may_be_read(access, kind):
     access.check_read(_place(kind))
 
 
-@pytest.mark.parametrize("kind", [k for k in Kind if k not in READ_ONLY], ids=lambda k: k.value)
+@pytest.mark.parametrize("kind", [k for k in Kind if k not in FINALIZERS_ONLY + READ_ONLY], ids=lambda k: k.value)
 def test_what_is_the_providers_may_be_written(access, kind):
     access.check_create(_raw(kind), _place(kind))
     access.check_update(_raw(kind), _raw(kind), _place(kind))
@@ -43,6 +44,13 @@ def test_what_is_the_providers_may_be_written(access, kind):
 
 
 @pytest.mark.parametrize("kind", READ_ONLY, ids=lambda k: k.value)
+def test_what_is_outside_the_providers_namespaces_may_only_be_read(access, kind):
+    for act in (access.check_create, lambda new, place: access.check_update(new, _raw(kind), place)):
+        assert "only read access" in _refused(CODE.PERMISSION_DENIED, act, _raw(kind), _place(kind))
+    _refused(CODE.PERMISSION_DENIED, access.check_destroy, _place(kind))
+
+
+@pytest.mark.parametrize("kind", FINALIZERS_ONLY, ids=lambda k: k.value)
 def test_of_what_is_omnis_only_the_finalizers_may_change(access, kind):
     old, new = _raw(kind), _raw(kind)
     new.metadata.finalizers.append("bm.X")
