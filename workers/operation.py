@@ -7,7 +7,8 @@ Guarantees:
   `skipped: why`. So a task that comes twice, late or by hand does no harm.
 - What an operation depends on is confirmed against Omni itself before it acts (`Procedure.confirms`).
 - Each attempt that was due leaves an entry in the history, and each one by hand that was not due: a person wants to
-  see why. A failed one counts towards parking, unless it can only be started by hand.
+  see why. A failed one counts towards parking, unless it can only be started by hand. One that ends because Omni is
+  away or refuses the provider's account is skipped, and does not count: the machine is not to blame.
 - What was written to Omni stands in the mirror before the lease is given back, and the watcher is woken after.
 
 Usage:
@@ -36,7 +37,7 @@ from app.machine.decide import decide
 from app.machine.decide import operation_id as id_of
 from app.machine.model import Operation
 from app.machine.verbs import BY_HAND_ONLY, due
-from app.omni.errors import OmniError, OmniUnavailable
+from app.omni.errors import AccountRefused, OmniError, OmniUnavailable
 from app.omni.kinds import Kind
 from app.state.connection import now_ms
 from app.state.deciding import decide_options
@@ -55,12 +56,12 @@ log = structlog.get_logger()
 # The watcher looks again soon after a task that found nothing to do, and not at once, so that two views of a machine
 # that differ cannot chase each other.
 LOOK_AGAIN_S = 1.0
-# Omni is away: there is nothing to win by asking more often.
-OMNI_AWAY_S = 5.0
+# Omni is away, or refuses this provider, or Redis is away: there is nothing to win by asking more often.
+AWAY_S = 5.0
 # Another key will not fit a second later; a worker that has it should not be asked all the time.
 UNREADABLE_S = 30.0
-# Redis answers nothing; what it answers with an error is a fault.
-REDIS_AWAY = (redis.ConnectionError, redis.TimeoutError)
+# No fault of the machine, and none of the operation. What Redis answers with an error is a fault.
+AWAY = (OmniUnavailable, AccountRefused, redis.ConnectionError, redis.TimeoutError)
 SKIPPED = "skipped: "
 
 
@@ -172,10 +173,8 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
     except MirrorUnreadable as reason:
         log.error("mirror_unreadable", error=str(reason))  # noqa: TRY400  # no fault of this code
         return entry("skipped", f"{SKIPPED}{reason}"), UNREADABLE_S
-    except OmniUnavailable as reason:
-        return entry("skipped", f"{SKIPPED}Omni cannot be reached ({reason})"), OMNI_AWAY_S
-    except REDIS_AWAY as reason:
-        return entry("skipped", f"{SKIPPED}Redis does not answer ({type(reason).__name__})"), OMNI_AWAY_S
+    except AWAY as reason:
+        return entry("skipped", SKIPPED + _why_away(reason)), AWAY_S
     except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see
         failure = error.error if isinstance(error, PowerUnreadable) else error
         operation = (
@@ -208,7 +207,7 @@ def _failed(
     services: Services, entry: Any, operation: Operation | None, machine_id: str, error: Exception
 ) -> tuple[HistoryEntry, float]:
     """Count a failed attempt, and park the operation after the last."""
-    words = error.words() if isinstance(error, OperationError) else f"{type(error).__name__}: {error}"
+    words = _words(error)
     if operation is None:
         return entry("failed", words), LOOK_AGAIN_S * 5
     if operation.name in BY_HAND_ONLY:
@@ -224,6 +223,21 @@ def _failed(
         services.history.add(machine_id, entry("failed", words, count))
         log.warning("operation_failed", error=attempt.error, words=words, attempt=count, parked=attempt.parked)
     return entry("failed", words, count), look_again_s
+
+
+def _why_away(reason: Exception) -> str:
+    if not isinstance(reason, OmniError):
+        return f"Redis does not answer ({type(reason).__name__})"
+    said = "cannot be reached" if isinstance(reason, OmniUnavailable) else "refuses this provider"
+    return f"Omni {said} ({reason}). {reason.hint}"
+
+
+def _words(error: Exception) -> str:
+    """The cause, and the remedy where there is one."""
+    if isinstance(error, OperationError):
+        return error.words()
+    words = f"{type(error).__name__}: {error}"
+    return f"{words}. {error.hint}" if isinstance(error, OmniError) and error.hint else words
 
 
 def _checked(machine_id: str) -> str:

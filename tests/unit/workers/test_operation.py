@@ -9,7 +9,8 @@ import redis
 from celery.exceptions import Ignore
 
 from app.machine.model import OperationName
-from app.omni.errors import PermissionRefused
+from app.omni import errors
+from app.omni.errors import OmniError, OwnerConflict
 from app.omni.kinds import Kind
 from app.state.mirror import Mirror
 from app.state.secrets import Sealer
@@ -191,13 +192,61 @@ def test_failure_before_the_decision_counts_as_an_attempt(bottle: Bottle, monkey
     due(bottle)
 
     def refuse(*_: object) -> None:
-        raise PermissionRefused("Get", "wipe_status", "not registered")
+        raise OwnerConflict("Get", "wipe_status", "is owned by somebody else")
 
     monkeypatch.setattr(bottle.omni, "get", refuse)
     confirming = Procedure(OperationName.WIPE, lambda _: "done", confirms=(Kind.WIPE_STATUS,))
-    with pytest.raises(OperationFailed, match="not registered"):
+    with pytest.raises(OperationFailed, match=r"is owned by somebody else\. Another program owns this resource"):
         run(bottle.services, confirming, MACHINE, "x", "t1")
     assert bottle.attempts()["wipe"].count == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        errors.NotAuthenticated,
+        errors.KeyExpired,
+        errors.ClockWrong,
+        errors.EulaNotAccepted,
+        errors.NotRegistered,
+        errors.RoleInsufficient,
+        errors.OmniUnavailable,
+        errors.CertificateRefused,
+        errors.NotOmni,
+    ],
+)
+def test_refusal_of_the_account_uses_up_no_attempt_and_says_the_remedy(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, refusal: type[OmniError]
+) -> None:
+    due(bottle)
+
+    def refuse(*_: object) -> None:
+        raise refusal("Get", "wipe_status", "said by Omni")
+
+    monkeypatch.setattr(bottle.omni, "get", refuse)
+    confirming = Procedure(OperationName.WIPE, lambda _: "must not get here", confirms=(Kind.WIPE_STATUS,))
+    bottle.services.alarms.take(100)
+    words = [run(bottle.services, confirming, MACHINE, "x", f"t{n}") for n in range(10)]
+    assert all(said.startswith("skipped: Omni") and "said by Omni" in said for said in words)
+    assert refusal.hint in words[0]
+    assert bottle.attempts() == {}
+    assert bottle.services.leases.current(MACHINE) is None
+    assert bottle.services.alarms.take(100) == []  # not at once again
+
+
+def test_wipe_whose_record_omni_refuses_uses_up_no_attempt(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    due(bottle)
+
+    def act(turn: Turn) -> str:
+        def refuse(*_: object, **__: object) -> None:
+            raise errors.NotAuthenticated("Update", "wipe_status", "invalid signature")
+
+        monkeypatch.setattr(bottle.omni, "update", refuse)
+        turn.store(Kind.WIPE_STATUS, lambda spec: setattr(spec, "initial_wipe_done", True))
+        return "must not get here"
+
+    assert run(bottle.services, procedure(act), MACHINE, "x", "t1").startswith("skipped: Omni refuses this provider")
+    assert bottle.attempts() == {}
 
 
 def test_redis_that_fails_after_the_act_does_not_make_it_a_failure(
