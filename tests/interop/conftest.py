@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,21 @@ from tests.interop.go_omni import GoOmni
 from tests.interop.go_programs import GoMissing, Program, ProgramError, build
 from tests.required import need
 
-_FOLDER = pytest.StashKey()
-_MISSING = pytest.StashKey()
+_BUILT = pytest.StashKey()
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """The program, or why there is none: what is missing here, or what the compiler said."""
+
+    program: Path
+    missing: str = ""
+    broken: str = ""
+
+    def check(self):
+        need(self.missing)
+        if self.broken:
+            pytest.fail(f"tests/interop/programs cannot be built:\n{self.broken}", pytrace=False)
 
 
 def pytest_collection_finish(session):
@@ -21,30 +35,29 @@ def pytest_collection_finish(session):
         return
     folder = tempfile.TemporaryDirectory(prefix="interop-")
     session.config.add_cleanup(folder.cleanup)
+    session.config.stash[_BUILT] = _build(Path(folder.name))
+
+
+def _build(folder):
     try:
-        build(Path(folder.name))
-        session.config.stash[_MISSING] = ""
+        return _Built(build(folder))
     except GoMissing as error:
-        session.config.stash[_MISSING] = str(error)
+        return _Built(folder, missing=str(error))
     except subprocess.CalledProcessError as error:
-        pytest.exit(f"the programs of tests/interop cannot be built:\n{error.output}", returncode=1)
-    session.config.stash[_FOLDER] = Path(folder.name)
+        return _Built(folder, broken=error.output)
 
 
 @pytest.fixture(scope="session")
 def start(request):
     """Start one of the programs by its name."""
-    need(request.config.stash[_MISSING])
-
-    def program(name):
-        return Program(request.config.stash[_FOLDER] / "interop", name)
-
-    return program
+    built = request.config.stash[_BUILT]
+    built.check()
+    return lambda name: Program(built.program, name)
 
 
 @pytest.fixture(autouse=True)
 def _needs_go(request):
-    need(request.config.stash[_MISSING])
+    request.config.stash[_BUILT].check()
 
 
 @pytest.fixture(scope="module")

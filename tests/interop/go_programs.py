@@ -37,6 +37,11 @@ class ProgramError(Exception):
 def build(folder: Path) -> Path:
     """The program, built into `folder`. Raises GoMissing, and CalledProcessError with what the compiler said."""
     program = folder / "interop"
+    try:
+        go("list", "-deps", ".", limit_s=BUILD_LIMIT_S)
+    except subprocess.CalledProcessError as error:
+        last = error.output.strip().splitlines()[-1]
+        raise GoMissing(f"the Go modules of tests/interop/programs, which cannot be downloaded: {last}") from None
     go("build", "-o", str(program), ".", limit_s=BUILD_LIMIT_S)
     return program
 
