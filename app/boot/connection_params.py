@@ -26,7 +26,11 @@ _LAST_PORT: Final = 65_535
 
 
 class ParamsUnusable(Exception):
-    """Machines could not join with these; the text says why and names the remedy, and holds no secret."""
+    """Machines could not join with these; text and remedy hold no secret."""
+
+    def __init__(self, missing: list[str], remedies: list[str]) -> None:
+        super().__init__(f"Omni's ConnectionParams have {' and '.join(missing)}")
+        self.remedy = f"Start Omni with {', '.join(remedies)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +88,19 @@ def _compact(value: object) -> bytes:
 
 
 def _check(params: ConnectionParams) -> None:
-    missing = [
-        *([] if _is_url(params.api_endpoint) else ["no address of its machine API (set --machine-api-advertised-url)"]),
-        *([] if params.join_token else ["no join token"]),
-        *([] if 0 < params.events_port <= _LAST_PORT else ["no port for events (set --event-sink-port)"]),
-        *([] if 0 < params.logs_port <= _LAST_PORT else ["no port for logs (set --log-server-port)"]),
-    ]
-    if missing:
-        raise ParamsUnusable(
-            f"Omni's ConnectionParams have {' and '.join(missing)}: no machine could join with them. Set it on "
-            "Omni and start Omni again; it is then read anew by itself"
-        )
+    wanted = (
+        (_is_url(params.api_endpoint), "no address of its machine API", "--machine-api-advertised-url set"),
+        (bool(params.join_token), "no join token", "a join token"),
+        (_is_port(params.events_port), "no port for events", "--event-sink-port set"),
+        (_is_port(params.logs_port), "no port for logs", "--log-server-port set"),
+    )
+    lacking = [(missing, remedy) for good, missing, remedy in wanted if not good]
+    if lacking:
+        raise ParamsUnusable([missing for missing, _ in lacking], [remedy for _, remedy in lacking])
+
+
+def _is_port(number: int) -> bool:
+    return 0 < number <= _LAST_PORT
 
 
 def _is_url(text: str) -> bool:

@@ -13,78 +13,84 @@ import structlog
 
 from app.boot.connection_params import ConnectionParams, ParamsUnusable, join_documents
 from app.omni.client import Omni
+from app.omni.errors import OmniError, OmniUnavailable
 from app.omni.kinds import Kind
 from app.state.mirror import Mirror
+from app.watcher.problem import Problem
 
 log = structlog.get_logger()
 
 PARAMS_ID: Final = "siderolink-config"
+WAITS: Final = "It is looked for again each half minute; nothing has to be started again here."
 
 
 class JoinKeeper:
-    """Reads it. problem: why machines cannot join, with the remedy, or ''. Safe to use from several threads."""
+    """Reads it. problem: why machines cannot join. Safe to use from several threads."""
 
-    def __init__(self, omni: Omni, mirror: Mirror) -> None:
-        self._omni, self._mirror = omni, mirror
-        self._definition = Kind.PROVIDER_JOIN_CONFIG.type(omni.provider_id).lower()
+    def __init__(self, provider_id: str, omni: Omni, mirror: Mirror) -> None:
+        self._provider_id, self._omni, self._mirror = provider_id, omni, mirror
+        self._definition = Kind.PROVIDER_JOIN_CONFIG.type(provider_id).lower()
         # Of two that read at once, the one with the older answer must not write last.
         self._guard = threading.Lock()
-        self.problem = ""
+        self.problem: Problem | None = None
 
     def refresh(self) -> None:
-        """Put Omni's present one into the mirror; the one before stays where there is none any more.
+        """Put what Omni has now into the mirror; where it has nothing any more, what stands there stays.
 
         Raises:
-            OmniError, redis.RedisError: it was not read, or not written.
+            OmniUnavailable, redis.RedisError: it was not read, or not written.
         """
         with self._guard:
             try:
                 text = self._read()
-            except Unusable as error:
-                self._complain(str(error))
-                return
-            self.problem = ""
-            known = self._mirror.join_config()
-            if text != known:
-                self._mirror.put_join_config(text)
-                log.info("join_config_known" if known is None else "join_config_changed")
+            except OmniUnavailable:
+                raise
+            except _CannotJoin as error:
+                self._complain(error.problem)
+            except OmniError as error:
+                self._complain(Problem.of(error).about("how machines join cannot be read"))
+            else:
+                self._keep(text)
 
     def _read(self) -> str:
         if self._omni.get(Kind.RESOURCE_DEFINITION, self._definition) is None:
             return self._of_params()
-        provider_id = self._omni.provider_id
-        resource = self._omni.get(Kind.PROVIDER_JOIN_CONFIG, provider_id)
-        if resource is None:
-            raise Unusable(
-                f"Omni has no ProviderJoinConfig {provider_id!r}, so no machine can join. Omni makes it soon after "
-                f"`omnictl infraprovider create {provider_id}`; where this stays, look into Omni's log"
-            )
-        text: str = resource.spec.config.config
+        resource = self._omni.get(Kind.PROVIDER_JOIN_CONFIG, self._provider_id)
+        text: str = resource.spec.config.config if resource else ""
         if not text.strip():
-            raise Unusable(
-                f"Omni's ProviderJoinConfig {provider_id!r} is empty, so no machine can join; look into Omni's log"
-            )
+            words = f"no machine can join: Omni's ProviderJoinConfig {self._provider_id!r} is "
+            words += "empty" if resource else "not there"
+            raise _CannotJoin(words, f"Omni makes it after `omnictl infraprovider create {self._provider_id}`. {WAITS}")
         return text
 
     def _of_params(self) -> str:
         resource = self._omni.get(Kind.CONNECTION_PARAMS, PARAMS_ID)
         if resource is None:
-            raise Unusable(
-                f"this Omni has neither the type ProviderJoinConfigs nor ConnectionParams {PARAMS_ID!r}, so no machine "
-                "can join; update Omni"
-            )
+            words = "no machine can join: Omni has neither ProviderJoinConfigs nor ConnectionParams"
+            raise _CannotJoin(words, f"Look into Omni's log, or update Omni. {WAITS}")
         spec = resource.spec
         params = ConnectionParams(spec.api_endpoint, spec.join_token, spec.events_port, spec.logs_port)
         try:
-            return join_documents(params, self._omni.provider_id)
+            return join_documents(params, self._provider_id)
         except ParamsUnusable as error:
-            raise Unusable(str(error)) from None
+            raise _CannotJoin(f"no machine can join: {error}", f"{error.remedy} {WAITS}") from None
 
-    def _complain(self, problem: str) -> None:
+    def _keep(self, text: str) -> None:
+        known = self._mirror.join_config()
+        if text != known:
+            self._mirror.put_join_config(text)
+            log.info("join_config_known" if known is None else "join_config_changed")
+        self.problem = None
+
+    def _complain(self, problem: Problem) -> None:
         if problem != self.problem:
-            log.error("no_join_config", problem=problem)
+            log.error("no_join_config", code=problem.code, problem=problem.words, remedy=problem.remedy)
         self.problem = problem
 
 
-class Unusable(Exception):
-    """Omni has nothing with which machines could join; the text says why, with the remedy."""
+class _CannotJoin(Exception):
+    """Omni has nothing with which machines could join."""
+
+    def __init__(self, words: str, remedy: str) -> None:
+        super().__init__(words)
+        self.problem = Problem("no-join-config", words, remedy)

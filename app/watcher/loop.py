@@ -135,7 +135,6 @@ class Watcher:
         self._authority.retry()
         if time.monotonic() - self._compare_s > COMPARE_EVERY_S:
             self._compare_s = time.monotonic()
-            self._provider.refresh_join_config()
             self._authority.refresh()
             self._strangers.show_out(self._omni)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
 import threading
 import time
@@ -24,6 +25,7 @@ from app.state.connection import as_bytes
 from app.state.metrics import QUEUES
 from app.state.mirror import Mirror
 from app.state.parts import parts_down
+from app.watcher.join import JoinKeeper
 from app.watcher.problem import Problem, redis_away
 from config.settings import Settings
 
@@ -45,7 +47,8 @@ class Provider:
     """Our status and heartbeat in Omni."""
 
     def __init__(self, settings: Settings, client: redis.Redis, omni: Omni, mirror: Mirror) -> None:
-        self._settings, self._redis, self._omni, self._mirror = settings, client, omni, mirror
+        self._settings, self._redis, self._omni = settings, client, omni
+        self._join = JoinKeeper(settings.id, omni, mirror)
         self._quiet_until_s = 0.0
         self._installation = ""
         self._stop, self._due = threading.Event(), threading.Event()
@@ -75,15 +78,8 @@ class Provider:
         self.refresh_join_config()
 
     def refresh_join_config(self) -> None:
-        """Keep the machine configuration for `/config`. Raises OmniError."""
-        join = self._omni.get(Kind.PROVIDER_JOIN_CONFIG, self._settings.id)
-        if join is None:
-            log.warning(
-                "no_join_config",
-                remedy="this Omni has no ProviderJoinConfig; older ones are not supported by this version",
-            )
-            return
-        self._mirror.put_join_config(join.spec.config.config)
+        """Keep the machine configuration for `/config`. Raises OmniUnavailable, redis.RedisError."""
+        self._join.refresh()
 
     def installation(self) -> str:
         """The random name of this installation, kept in Redis and the state directory, each restored by the other."""
@@ -139,6 +135,11 @@ class Provider:
             return None
         return Problem.of(failure) if isinstance(failure, OmniError) else redis_away(failure)
 
+    @property
+    def join_problem(self) -> Problem | None:
+        """Why machines cannot join."""
+        return self._join.problem
+
     def refused(self) -> bool:
         """Whether Omni refuses whoever asks, or does not answer: watches that are open may go on all the same."""
         return isinstance(self._failure, AccountRefused | OmniUnavailable)
@@ -146,7 +147,8 @@ class Provider:
     def _trouble(self) -> str:
         if time.monotonic() < self._quiet_until_s:
             return ""
-        return "; ".join(parts_down(self._redis, QUEUES))
+        joining = [self._join.problem.words] if self._join.problem else []
+        return "; ".join([*parts_down(self._redis, QUEUES), *joining])
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -154,6 +156,8 @@ class Provider:
             began_s, pause_s = time.monotonic(), HEARTBEAT_EVERY_S
             try:
                 self.beat()
+                with contextlib.suppress(redis.RedisError):  # the loop sees that too
+                    self.refresh_join_config()
                 self._failure = None
             except (OmniError, redis.RedisError) as error:
                 if type(error) is not type(self._failure):

@@ -56,7 +56,7 @@ class Standing:
         """
         problem = found or self._followers.problem() or self._provider.problem
         self._log(problem)
-        problem = problem or self._of_a_machine()
+        problem = problem or self._provider.join_problem or self._of_a_machine()
         health = WatcherHealth(
             omni_connected=announced and self.connected(),
             problem=problem.words if problem else "",

@@ -79,29 +79,30 @@ def test_query_that_the_address_has_is_kept_and_an_older_token_in_it_is_replaced
 
 
 @pytest.mark.parametrize(
-    ("lacking", "said"),
+    ("lacking", "said", "remedy"),
     [
-        ({"api_endpoint": ""}, "no address of its machine API"),
-        ({"api_endpoint": "omni.test:8090"}, "no address of its machine API"),
-        ({"api_endpoint": "grpc://[broken"}, "no address of its machine API"),
-        ({"join_token": ""}, "no join token"),
-        ({"events_port": 0}, "no port for events"),
-        ({"logs_port": 0}, "no port for logs"),
-        ({"logs_port": -1}, "no port for logs"),
-        ({"events_port": 65_536}, "no port for events"),
+        ({"api_endpoint": ""}, "no address of its machine API", "--machine-api-advertised-url"),
+        ({"api_endpoint": "omni.test:8090"}, "no address of its machine API", "--machine-api-advertised-url"),
+        ({"api_endpoint": "grpc://[broken"}, "no address of its machine API", "--machine-api-advertised-url"),
+        ({"join_token": ""}, "no join token", "a join token"),
+        ({"events_port": 0}, "no port for events", "--event-sink-port"),
+        ({"logs_port": 0}, "no port for logs", "--log-server-port"),
+        ({"logs_port": -1}, "no port for logs", "--log-server-port"),
+        ({"events_port": 65_536}, "no port for events", "--event-sink-port"),
     ],
 )
-def test_what_machines_could_not_join_with_is_said_with_its_remedy(lacking, said):
+def test_what_machines_could_not_join_with_is_said_with_its_remedy(lacking, said, remedy):
     with pytest.raises(ParamsUnusable) as caught:
         join_documents(replace(PARAMS, **lacking), "bare-metal")
-    assert said in str(caught.value)
-    assert "Set it on Omni" in str(caught.value)
-    assert "the-join-token" not in str(caught.value)
+    assert str(caught.value) == f"Omni's ConnectionParams have {said}"
+    assert remedy in caught.value.remedy
+    assert "the-join-token" not in str(caught.value) + caught.value.remedy
 
 
 def test_all_that_is_missing_is_said_at_once():
-    with pytest.raises(ParamsUnusable, match=r"no port for events .* and no port for logs"):
+    with pytest.raises(ParamsUnusable, match="no port for events and no port for logs") as caught:
         join_documents(replace(PARAMS, events_port=0, logs_port=0), "bare-metal")
+    assert caught.value.remedy == "Start Omni with --event-sink-port set, --log-server-port set."
 
 
 def test_token_is_not_shown_with_the_params():

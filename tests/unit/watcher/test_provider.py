@@ -1,5 +1,7 @@
 """What a heartbeat tells Omni: that we live, and what is down."""
 
+import time
+
 import fakeredis
 import pytest
 import redis
@@ -16,7 +18,8 @@ from tests.unit.omni_in_memory import PROVIDER, InMemoryOmni
 class Site:
     def __init__(self, settings):
         self.redis, self.omni = fakeredis.FakeRedis(), InMemoryOmni()
-        self.provider = Provider(settings, self.redis, self.omni, Mirror(self.redis, sealer(settings)))
+        self.mirror = Mirror(self.redis, sealer(settings))
+        self.provider = Provider(settings, self.redis, self.omni, self.mirror)
 
     def told(self):
         self.provider.beat()
@@ -66,3 +69,30 @@ def test_redis_away_from_the_start_there_is_no_heartbeat(site, monkeypatch):
     with pytest.raises(redis.ConnectionError):
         site.provider.beat()
     assert (Kind.PROVIDER_HEALTH_STATUS, PROVIDER) not in site.omni.stored
+
+
+def test_what_keeps_machines_from_joining_is_told_with_the_parts(site, down):
+    site.provider.refresh_join_config()
+    assert site.told().startswith("no gateway: agents cannot connect; no machine can join: Omni has neither")
+    assert site.provider.join_problem.code == "no-join-config"
+    site.omni.give(Kind.CONNECTION_PARAMS, "siderolink-config", api_endpoint="grpc://o:1", join_token="t")
+    site.omni.give(Kind.CONNECTION_PARAMS, "siderolink-config", events_port=1, logs_port=1)
+    site.provider.refresh_join_config()
+    assert site.told() == "no gateway: agents cannot connect"
+
+
+def test_joining_is_read_again_with_each_heartbeat(site, monkeypatch):
+    monkeypatch.setattr(provider_module, "HEARTBEAT_EVERY_S", 0.01)
+    site.omni.give(Kind.RESOURCE_DEFINITION, "providerjoinconfigs.omni.sidero.dev")
+    site.provider.keep_beating()
+    try:
+        for text in ("kind: One\n", "kind: Two\n"):
+            site.omni.update(
+                Kind.PROVIDER_JOIN_CONFIG, PROVIDER, lambda d, t=text: setattr(d.spec.config, "config", t), create=True
+            )
+            until = time.monotonic() + 10
+            while site.mirror.join_config() != text:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+    finally:
+        site.provider.stop()
