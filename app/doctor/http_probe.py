@@ -10,6 +10,8 @@ from typing import Any
 # The probes are answered from Redis in milliseconds; two slow cores that start everything take longer.
 TIMEOUT_S = 3.0
 READ_BYTES = 65_536
+# The `status` in what `/healthz` and `/readyz` answer.
+OUR_WORDS = ("alive", "ready", "not ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Answer:
     @property
     def ours(self) -> bool:
         """Whether it is the answer of a `web` process of ours."""
-        return bool(self.content and "status" in self.content)
+        return bool(self.content) and self.content.get("status") in OUR_WORDS
 
 
 def ask(host: str, port: int, path: str) -> Answer:

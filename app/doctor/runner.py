@@ -79,7 +79,8 @@ def _fulfil(future: Future[Report], check: Check, site: Site, needed: Mapping[st
 
 
 def _not_to_be_done(check: Check, site: Site, needed: Mapping[str, Report]) -> str:
-    for option in ("config", *check.options):
+    # A file of options that could not be read may have held any of them.
+    for option in ("config", *check.options) if check.options else ():
         if option in site.wrong_options:
             return f"because {OPTIONS[option].flag} is wrong"
     for name, report in needed.items():
