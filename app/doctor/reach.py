@@ -16,7 +16,7 @@ from app.doctor.finding import Finding, failed, ok, warning
 from app.doctor.site import Site
 from app.omni.endpoint import Endpoint, parse_endpoint
 from app.omni.errors import CertificateRefused, NotOmni, clean
-from app.omni.trust import ssl_context
+from app.omni.trust import GRPC_ROOTS, ssl_context
 
 # A connection and a handshake take one and two round trips; Omni may be on another continent.
 STEP_TIMEOUT_S = 3.0
@@ -91,7 +91,8 @@ def not_agreed(place: Endpoint, error: OSError) -> Finding:
     """What a handshake that failed means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         words = f"the certificate of {place.address} is not trusted: {clean(error.verify_message)}"
-        return failed(words, CertificateRefused.hint)
+        first = f" {GRPC_ROOTS} is set here and comes before all of these." if GRPC_ROOTS in os.environ else ""
+        return failed(words, f"{CertificateRefused.hint}{first}")
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
         remedy = f"{CHECK_ENDPOINT}: write http:// for an Omni without TLS, or name the port on which it has TLS"
         return failed(f"what answers at {place.address} does not speak TLS", remedy)

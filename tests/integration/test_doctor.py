@@ -10,6 +10,7 @@ import redis
 
 from app.omni.kinds import Kind
 from app.omni.resource import Draft, blank
+from app.omni.trust import GRPC_ROOTS
 from lab.factory import ImageFactory
 from lab.omni.access import PROVIDER_LABEL
 from lab.omni.certificates import make_authority, make_certificate
@@ -172,7 +173,7 @@ def test_certificate_of_an_authority_that_the_system_trusts_is_trusted(place):
     certificate = make_certificate("127.0.0.1", authority=authority)
     place.omni.do(lambda o: setattr(o, "certificate", certificate))
     place.restart_omni()
-    told = place.doctor(insecure_skip_tls_verify="false", environ={**place.environ(), "SSL_CERT_FILE": str(trusted)})
+    told = place.doctor(insecure_skip_tls_verify="false", environ={**place.environ(), GRPC_ROOTS: str(trusted)})
     assert (told["omni"], told["registration"]) == ("ok", "ok")
     assert "its certificate is trusted" in told.words("omni")
 
