@@ -59,12 +59,12 @@ class Watch:
         kind: Kind,
         start: Callable[[], Any],
         error: Callable[[str, grpc.RpcError, str], OmniError],
-        bootstrap_timeout_s: float = BOOTSTRAP_TIMEOUT_S,
+        bootstrap_timeout_s: float | None = None,
     ) -> None:
         self.kind = kind
         self._start = start
         self._error = error
-        self._bootstrap_timeout_s = bootstrap_timeout_s
+        self._bootstrap_timeout_s = bootstrap_timeout_s or BOOTSTRAP_TIMEOUT_S
         self._lock = threading.Lock()
         self._call: Any = None
         self._cancelled = False
