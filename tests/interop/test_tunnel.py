@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from app.agents import dialin, session, tunnel
-from app.agents.errors import AgentFailed, AgentTimeout
+from app.agents.errors import AgentFailed, AgentGone, AgentTimeout
 from app.agents.frames import Revision
 from app.agents.tunnel import CallFailed
 from protos.gen.agent import agent_pb2
@@ -207,6 +207,24 @@ def test_deadline_that_the_agent_is_told_comes_back_as_a_timeout(run, monkeypatc
         with pytest.raises(AgentTimeout, match="context deadline exceeded"):
             await ours.wipe_disks(10, zeroes=False)
         assert [call["deadline"] for call in agent.calls("WipeDisks")] == [True, True]
+
+    run(story)
+
+
+def test_greeting_that_was_merged_with_a_call_that_ended_is_sent_again(run):
+    async def story(ours, agent):
+        agent.behave("Hello", delay_ms=1_000)
+        first = asyncio.ensure_future(ours.hello(0.3))
+        await eventually(lambda: agent.states("Hello")[-1] == "running")
+        merged = asyncio.ensure_future(ours.hello(10))
+        greeting = asyncio.ensure_future(session.greet(ours))
+        with pytest.raises(AgentTimeout):
+            await first
+        with pytest.raises(AgentGone, match="context canceled"):
+            await merged
+        assert await greeting
+        # One for the site, the cancelled one, and the one that was sent again.
+        assert agent.states("Hello") == ["done", "cancelled", "done"]
 
     run(story)
 

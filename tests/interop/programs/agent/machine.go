@@ -3,12 +3,14 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	api "github.com/siderolabs/talos-metal-agent/api/agent"
+	"golang.org/x/sync/singleflight"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -48,6 +50,10 @@ type called struct {
 // machine is what an agent runs on.
 type machine struct {
 	api.UnimplementedAgentServiceServer
+
+	// Like the real agent it does calls that are equal and come at the same time but once, for the first who asked;
+	// if that one goes away, the others get his error.
+	same singleflight.Group
 
 	mu         sync.Mutex
 	behaviours map[string]behaviour
@@ -144,8 +150,15 @@ func (m *machine) Reboot(ctx context.Context, _ *api.RebootRequest) (*api.Reboot
 	return &api.RebootResponse{}, err
 }
 
-// answer behaves as the machine was told to, and notes how the call ends.
+// answer does a call, or waits with others for the end of one that is equal.
 func (m *machine) answer(ctx context.Context, asked called) (behaviour, error) {
+	b, err, _ := m.same.Do(fmt.Sprintf("%+v", asked), func() (any, error) { return m.do(ctx, asked) })
+
+	return b.(behaviour), err //nolint:forcetypeassert // it comes from the line above
+}
+
+// do behaves as the machine was told to, and notes how the call ends.
+func (m *machine) do(ctx context.Context, asked called) (behaviour, error) {
 	_, asked.Deadline = ctx.Deadline()
 	asked.State = "running"
 
