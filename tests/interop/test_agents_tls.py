@@ -1,5 +1,6 @@
 """Agents that come over TLS, with Go's own TLS at their end, against the processes of the provider."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -10,26 +11,53 @@ from tests.integration.agents_site import redis_server
 from tests.integration.children import wait_until
 from tests.interop.go_agent import GoAgent, pattern
 from tests.interop.provider import Provider
+from tests.unit.tls.certificates import make
 
 pytestmark = pytest.mark.interop
 
 DAY_S = 86_400.0
 
 
-@pytest.fixture(scope="module", params=["ours", "theirs"])
-def authority(request, start):
-    """One that we have made, and one as the Go provider makes it."""
+@dataclass(frozen=True)
+class Trust:
+    """What the provider is given, and what agents have to trust then. authority: of our own kind; options: files."""
+
+    ca: str
+    authority: Authority | None = None
+    options: tuple[str, ...] = ()
+
+
+@pytest.fixture(scope="module", params=["ours", "theirs", "files"])
+def trust(request, start, tmp_path_factory):
+    """An authority that we have made, one as the Go provider makes it, or an operator's own ECDSA certificates."""
+    if request.param == "files":
+        return own_files(tmp_path_factory.mktemp("certificates"))
     if request.param == "ours":
-        return make_authority(DAY_S, datetime.now(UTC))
+        made = make_authority(DAY_S, datetime.now(UTC))
+        return Trust(made.certificate, made)
     with start("authority") as library:
-        made = library.ask("make")
-    return Authority(made["ca_cert"], made["ca_key"])
+        texts = library.ask("make")
+    return Trust(texts["ca_cert"], Authority(texts["ca_cert"], texts["ca_key"]))
+
+
+def own_files(folder):
+    """A certificate of an authority below the one that agents know."""
+    top = make("top", ca=True)
+    middle = make("middle", by=top, ca=True)
+    chain, key = make("leaf", by=middle, names=["127.0.0.1"]).write(folder, "leaf")
+    chain.write_bytes(chain.read_bytes() + middle.pem)
+    ca, _ = top.write(folder, "top")
+    return Trust(
+        top.pem.decode(),
+        options=(f"--tls-cert-file={chain}", f"--tls-key-file={key}", f"--tls-ca-cert-file={ca}"),
+    )
 
 
 @pytest.fixture(scope="module")
-def provider(authority):
-    with redis_server() as server, Provider(server, "--tls-enabled") as running:
-        running.mirror.put_ca(authority)
+def provider(trust):
+    with redis_server() as server, Provider(server, "--tls-enabled", *trust.options) as running:
+        if trust.authority:
+            running.mirror.put_ca(trust.authority)
         wait_until(lambda: "certificate_shown" in running.log, 20)
         yield running
 
@@ -54,8 +82,8 @@ def dial(provider, program):
 
 
 @pytest.mark.parametrize("flow_control", [False, True])
-def test_agent_that_trusts_our_authority_works(provider, dial, authority, flow_control):
-    agent = dial(ca=authority.certificate, flow_control=flow_control)
+def test_agent_that_trusts_our_authority_works(provider, dial, trust, flow_control):
+    agent = dial(ca=trust.ca, flow_control=flow_control)
     wait_until(lambda: provider.holds(agent), 20)
     provider.workers.hello(agent.id)
     agent.behave("GetPowerManagement", length=1_000_000)
@@ -70,8 +98,8 @@ def test_agent_that_verifies_nothing_works(provider, dial):
     provider.workers.hello(agent.id)
 
 
-def test_agent_that_dials_again_over_tls_is_held_anew(provider, dial, authority):
-    agent = dial(ca=authority.certificate, redial=True)
+def test_agent_that_dials_again_over_tls_is_held_anew(provider, dial, trust):
+    agent = dial(ca=trust.ca, redial=True)
     wait_until(lambda: provider.holds(agent), 20)
     number = provider.lookup.find(agent.id)[2]
     agent.cut()
@@ -80,8 +108,8 @@ def test_agent_that_dials_again_over_tls_is_held_anew(provider, dial, authority)
     provider.workers.hello(agent.id)
 
 
-def test_hundred_agents_over_tls_are_held_at_once(provider, dial, authority):
-    agents = [dial(ca=authority.certificate) for _ in range(100)]
+def test_hundred_agents_over_tls_are_held_at_once(provider, dial, trust):
+    agents = [dial(ca=trust.ca) for _ in range(100)]
     wait_until(lambda: all(provider.holds(agent) for agent in agents), 30)
 
 
