@@ -46,6 +46,8 @@ def followers(server, store, mirror):
         running.start()
         yield running
         running.stop()
+        for follower in running._followers:
+            follower._thread.join(LIMIT_S)
 
 
 def machine(wipe_id):
