@@ -43,7 +43,6 @@ def mirror(store, tmp_path):
 def followers(server, store, mirror):
     with Omni(server.endpoint, PROVIDER) as omni:
         running = Followers(omni, mirror, Alarms(store), Echoes())
-        running.start()
         yield running
         running.stop()
         for follower in running._followers:
@@ -67,6 +66,7 @@ def same(server, mirror):
 def test_what_stands_at_the_start_and_what_changes_later_is_mirrored(server, mirror, followers):
     for kind in PICTURE_KINDS:
         server.create(kind, A)
+    followers.start()
     wait_until(followers.established, LIMIT_S)
     wait_until(lambda: same(server, mirror))
     server.create(MACHINE, B)
@@ -80,6 +80,7 @@ def test_what_stands_at_the_start_and_what_changes_later_is_mirrored(server, mir
 def test_what_changed_while_the_server_was_away_is_made_good(server, mirror, followers):
     for machine_id in (A, B):
         server.create(MACHINE, machine_id)
+    followers.start()
     wait_until(lambda: followers.established() and same(server, mirror), LIMIT_S)
     server.stop()
     wait_until(lambda: not followers.established())
@@ -94,6 +95,7 @@ def test_what_changed_while_the_server_was_away_is_made_good(server, mirror, fol
 
 def test_connection_that_breaks_again_and_again_loses_nothing(server, mirror, followers):
     server.create(MACHINE, A)
+    followers.start()
     wait_until(followers.established, LIMIT_S)
     for number in range(3):
         server.drop()
@@ -103,6 +105,7 @@ def test_connection_that_breaks_again_and_again_loses_nothing(server, mirror, fo
 
 def test_watch_that_is_told_an_error_begins_anew(server, mirror, followers):
     server.create(MACHINE, A)
+    followers.start()
     wait_until(lambda: followers.established() and same(server, mirror), LIMIT_S)
     server.hold()
     server.update(MACHINE, A, machine("w"), times=FLOOD)
@@ -115,6 +118,7 @@ def test_watch_that_is_told_an_error_begins_anew(server, mirror, followers):
 def test_server_that_lost_its_data_empties_the_mirror(server, mirror, followers):
     for machine_id in (A, B):
         server.create(MACHINE, machine_id)
+    followers.start()
     wait_until(lambda: followers.established() and same(server, mirror), LIMIT_S)
     server.stop()
     server.forget()
