@@ -29,7 +29,7 @@ class Answer:
     @property
     def ours(self) -> bool:
         """Whether it is the answer of a `web` process of ours."""
-        return bool(self.content) and self.content.get("status") in OUR_WORDS
+        return self.content is not None and self.content.get("status") in OUR_WORDS
 
 
 def ask(host: str, port: int, path: str) -> Answer:

@@ -34,7 +34,8 @@ def look(site: Site) -> Sequence[Finding]:
     def answers(port: Port) -> bool:
         return port.process == "web" and any(ask(h, port.number, "/healthz").ours for h in web_hosts(settings))
 
-    return [_look_at(port, site.run_process, answers) for port in ports(settings)]
+    awaited = site.run_process is not None and not site.just_started
+    return [_look_at(port, site.run_process, answers, awaited=awaited) for port in ports(settings)]
 
 
 def ports(settings: Settings) -> list[Port]:
@@ -49,7 +50,7 @@ def ports(settings: Settings) -> list[Port]:
     return found
 
 
-def _look_at(port: Port, run_process: int | None, answers: Callable[[Port], bool]) -> Finding:
+def _look_at(port: Port, run_process: int | None, answers: Callable[[Port], bool], *, awaited: bool) -> Finding:
     try:
         check_free(port.host, port.number, port.option)
     except PortInUse:
@@ -60,7 +61,16 @@ def _look_at(port: Port, run_process: int | None, answers: Callable[[Port], bool
         return held_finding(port, holder, stranger=above if above != run_process else None)
     except StartError as error:
         return failed_as_said(str(error))
-    return ok(f"{port.number} ({port.what}) is free")
+    return free_finding(port, awaited=awaited)
+
+
+def free_finding(port: Port, *, awaited: bool) -> Finding:
+    """What it means that nobody listens on a port. awaited: `omni-metal run` runs, so we should."""
+    place = f"{port.number} ({port.what})"
+    if awaited:
+        words = f"{place} is free, although `omni-metal run` runs: {port.process} does not listen"
+        return warning(words, f"look into the log for why {port.process} ended; it is started again by itself")
+    return ok(f"{place} is free")
 
 
 def hidden_finding(port: Port, *, ours: bool) -> Finding:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 import redis
 
+from app.ports import holder_of
 from app.state.health import WATCHER
 from app.state.metrics import QUEUES
 from app.state.parts import live_workers
@@ -46,7 +47,7 @@ class Asked:
 def running(tmp_path_factory):
     with WholeSite(tmp_path_factory.mktemp("site"), flower=True, machines=1, secure=True) as site:
         os.utime(site.settings.state_dir / "lock", (0, 0))  # it is older than it looks
-        wait_until(lambda: len(live_workers(site.redis)) == len(QUEUES), STARTED_S)
+        wait_until(lambda: len(live_workers(site.redis)) == len(QUEUES) and holder_of(site.flower_port), STARTED_S)
         yield Asked(site)
 
 
