@@ -29,7 +29,7 @@ from config.options import OPTIONS
 
 SET_THE_CLOCK = "set this host's clock by NTP, or Omni's where that is the wrong one"
 # Each of these reads is of another rule of Omni's about what a provider may do.
-READS = ((Kind.PROVIDER_STATUS, ""), (Kind.PROVIDER_JOIN_CONFIG, ""), (Kind.TLS_CONFIG, "tls-config"))
+READS = ((Kind.PROVIDER_STATUS, ""), (Kind.INFRA_MACHINE, ""), (Kind.TLS_CONFIG, "tls-config"))
 
 
 def look_at_clock(site: Site) -> Sequence[Finding]:

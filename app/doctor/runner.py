@@ -74,7 +74,8 @@ def _fulfil(future: Future[Report], check: Check, site: Site, needed: Mapping[st
     try:
         findings = found.result(check.limit_s)
     except NotInTime:
-        findings = (failed(f"no answer within {check.limit_s:g} s", "see whether what it asks is overloaded"),)
+        remedy = "see whether what it asks is overloaded, and whether this host's name servers answer"
+        findings = (failed(f"no answer within {check.limit_s:g} s", remedy),)
     future.set_result(Report(check.name, findings, time.monotonic() - began_s))
 
 

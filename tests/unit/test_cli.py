@@ -113,3 +113,16 @@ def test_help_of_a_command_names_its_words_and_how_long_it_waits(command):
     found = invoke(command, "--help")
     assert f"{command} MACHINE" in found.output.splitlines()[0]
     assert "--wait" in found.output
+
+
+@pytest.mark.parametrize(("words", "as_json"), [((), False), (("--json",), True)])
+def test_doctor_is_asked_with_the_options_right_or_wrong(words, as_json, monkeypatch):
+    asked = []
+
+    def run(argv, environ, *, as_json):
+        asked.append((tuple(argv), "PATH" in environ, as_json))
+        return 1
+
+    monkeypatch.setattr("app.doctor.main.run", run)
+    assert invoke("doctor", "--api-port=0", *words, "--nope").exit_code == 1
+    assert asked == [(("--api-port=0", "--nope"), True, as_json)]
