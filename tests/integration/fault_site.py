@@ -1,8 +1,11 @@
 """A whole site to which faults are done: processes killed and frozen, and figures of what came of it."""
 
 import contextlib
+import json
 import os
 import signal
+import urllib.error
+import urllib.request
 from collections import Counter
 
 from app.machine.model import PreferredPowerState
@@ -84,6 +87,32 @@ class FaultSite(WholeSite):
 
     def prefer(self, state, *places):
         self.omni(lambda omni: [omni.set_preferred_power(self.machines[p].id, state) for p in places])
+
+    # What the provider answers
+
+    def fetched(self, path):
+        """The text of an answer, whatever its status."""
+        return self._answer(path)[1]
+
+    def omni_check(self):
+        """What `/readyz` says of Omni."""
+        return json.loads(self.fetched("/readyz"))["checks"]["omni"]
+
+    def boot_status(self, place):
+        """The status of the answer that a machine's firmware gets."""
+        return self._answer(f"/ipxe/boot.ipxe?uuid={self.machines[place].id}&mac=02-00-00-00-00-00&arch=x86_64")[0]
+
+    def logged(self, event):
+        """The log's entries of this name."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [entry for entry in map(json.loads, lines) if entry["event"] == event]
+
+    def _answer(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
     # Waiting
 

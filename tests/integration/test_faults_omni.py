@@ -1,5 +1,6 @@
 """Omni away for a minute: what runs goes on, nothing new begins, and what was done is recorded when it is back."""
 
+import html
 import sys
 import time
 
@@ -45,6 +46,10 @@ def test_omni_away_for_a_minute_amid_wipes_and_power_commands_none_is_lost_or_do
         site.thread.wait(site.thread.rack.stop_omni)
         site.do(lambda: [h.release() for h in held])
         time.sleep(STOPPED_S)
+        told = site.omni_check()
+        assert (told["ok"], told["code"]) == (False, "omni-unreachable")
+        assert "--omni-api-endpoint" in told["remedy"] and told["remedy"] in html.unescape(site.fetched("/"))
+        assert site.boot_status(idle) == site.boot_status(in_talos) == 200
         assert site.wipes() == [(1, 1, 0)] * 5
         assert [site.asked(p) for p in range(5)] == before
         assert site.omni(lambda omni: omni.get(Kind.WIPE_STATUS, site.machines[wiped].id)) is None
@@ -62,3 +67,4 @@ def test_omni_away_for_a_minute_amid_wipes_and_power_commands_none_is_lost_or_do
         survived(fault, "a power-off that the BMC has and has not done", site.outcome(powered_off, hit[powered_off]))
         survived(fault, "a machine in Talos", site.outcome(in_talos, hit[in_talos]))
         survived(fault, "a machine that is ready and off", site.outcome(idle, hit[idle]))
+        survived(fault, "a machine that boots", "HTTP 200 from the mirror")

@@ -4,8 +4,6 @@ import os
 import signal
 import sys
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 
@@ -20,16 +18,6 @@ pytestmark = [
 ]
 
 STOPPED_S = 60
-
-
-def boot_status(site, machine):
-    """What firmware is answered."""
-    url = f"http://127.0.0.1:{site.port}/ipxe/boot.ipxe?uuid={machine.id}&mac=02-00-00-00-00-00&arch=x86_64"
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 def test_redis_killed_and_stopped_for_a_minute_wipes_go_on_and_are_recorded_once(tmp_path, survived):
@@ -63,7 +51,7 @@ def test_redis_killed_and_stopped_for_a_minute_wipes_go_on_and_are_recorded_once
         try:
             stopped_s = time.monotonic()
             site.do(held.release)
-            refused = boot_status(site, site.machines[3])
+            refused = site.boot_status(3)
             assert refused == 503
             time.sleep(STOPPED_S - (time.monotonic() - stopped_s))
             assert site.wipes(2) == [(2, 2, 0)]

@@ -27,6 +27,8 @@ from lab.omni.thread import OmniThread
 from tests.integration.children import wait_until
 from tests.integration.deaf_proxy import DeafProxy
 
+pytestmark = pytest.mark.integration
+
 CHANGED, REMOVED, JOINED = (f"5d8b1f0e-0000-4000-8000-00000000000{n}" for n in range(3))
 KIND = Kind.INFRA_MACHINE
 
