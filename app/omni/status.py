@@ -39,8 +39,9 @@ _PRECONDITION: Final[dict[str, type[OmniError]]] = {
 _READING: Final = ("Get", "List", "Watch")
 _EULA: Final = ("eula", "license agreement", "licence agreement")
 _ROLE: Final = ("insufficient role", "no access is permitted", "not allowed")
-# How grpc words an HTTP answer that is none of gRPC.
+# How grpc words an HTTP answer that is none of gRPC, and an answer that is not even of HTTP/2.
 _NO_GRPC: Final = "http2 header with status"
+_NO_HTTP2: Final = ("failed parsing http/2", "http1.x server")
 
 
 def error_for(method: str, code: grpc.StatusCode, details: str, subject: str = "") -> OmniError:
@@ -61,7 +62,7 @@ def error_for(method: str, code: grpc.StatusCode, details: str, subject: str = "
 
 def _class_for(method: str, code: grpc.StatusCode, words: str) -> type[OmniError]:
     if code in _RETRY:
-        return errors.OmniUnavailable
+        return errors.NotOmni if any(mark in words for mark in _NO_HTTP2) else errors.OmniUnavailable
     if _NO_GRPC in words:
         return errors.NotOmni
     if code in _BY_WORDS:
