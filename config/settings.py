@@ -8,6 +8,7 @@ Whatever is wrong, in whichever place, is said in one message, each with its pla
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,15 @@ from marshmallow import ValidationError
 from config import defaults, paths
 from config.addresses import routable_addresses
 from config.commandline import parse_command_line
-from config.options import OPTIONS
+from config.options import OPTIONS, Kind
 from config.schema import UNLESS_GIVEN, OptionsSchema
 from config.sources import Given, Sources, gather
 from config.values import FALSE, TRUE
 
 # A wrong value is shown up to this length: enough to find it again, too little to fill a screen.
 LONGEST_SHOWN: Final = 60
+# Neither has a place in these URLs, and both are where people put secrets.
+LOGIN_OR_QUERY: Final = re.compile(r"(?<=//).*(?=@)|(?<=\?).*")
 
 
 class SettingsError(Exception):
@@ -224,6 +227,6 @@ def _named(name: str, given: Given | None) -> str:
         return option.flag
     if option.secret:
         return f"{option.flag} ({given.place})"
-    shown = str(given.value)
+    shown = LOGIN_OR_QUERY.sub("…", str(given.value)) if option.kind in (Kind.URL, Kind.OMNI_URL) else str(given.value)
     shown = shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "…"
     return f"{option.flag}={shown if shown.isprintable() else ascii(shown)} ({given.place})"

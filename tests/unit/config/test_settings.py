@@ -296,3 +296,12 @@ def test_folder_of_sockets_is_told_without_being_made(tmp_path):
     folder = under_test.paths.run_dir_path(tmp_path / "state")
     assert not folder.exists()
     assert folder == under_test.paths.run_dir(tmp_path / "state")
+
+
+@pytest.mark.parametrize("option", ["--omni-api-endpoint", "--image-factory-base-url"])
+@pytest.mark.parametrize("url", ["https://me:canary@omni.test", "https://me:can/ary@omni.test", "https://h/?t=canary"])
+def test_wrong_url_is_shown_without_the_login_or_query_in_it(option, url):
+    text = wrong(f"{option}={url}", HERE, OMNI) if option != "--omni-api-endpoint" else wrong(f"{option}={url}", HERE)
+    assert f"{option}=https://" in text
+    assert "canary" not in text
+    assert "ary@" not in text
