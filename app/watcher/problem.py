@@ -23,8 +23,9 @@ class Problem:
 
     @classmethod
     def of(cls, error: OmniError) -> Self:
-        """What a call to Omni failed with."""
-        return cls(error.code, str(error), error.hint)
+        """What a call to Omni failed with; not for which machine, since everybody may ask `/readyz`."""
+        kind = error.subject.partition("/")[0]
+        return cls(error.code, f"{error.method} {kind}: {error.words}" if kind else str(error), error.hint)
 
     def about(self, subject: str) -> Problem:
         """The same, told of something."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 import redis
 import structlog
@@ -83,6 +84,6 @@ class Standing:
         with self._lock:
             if not self._stuck:
                 return None
-            first = next(iter(self._stuck.values()))
-            count = len(self._stuck)
-        return first.about("the records of 1 machine" if count == 1 else f"the records of {count} machines")
+            first, count = next(iter(self._stuck.values())), len(self._stuck)
+        machines = "1 machine" if count == 1 else f"{count} machines"
+        return replace(first, words=f"Omni refuses records of {machines}: `look_failed` in the log says which, and why")
