@@ -23,6 +23,12 @@ STEP_TIMEOUT_S = 3.0
 # What grpc goes by, in its order.
 PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 CHECK_ENDPOINT = "check --omni-api-endpoint (OMNI_ENDPOINT)"
+# RFC 9113, sections 3.4 and 4.1.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS_FRAME = b"\x04"
+EMPTY_SETTINGS = b"\0\0\0" + SETTINGS_FRAME + b"\0\0\0\0\0"
+FRAME_HEADER_BYTES = 9
+TLS_ALERT = b"\x15\x03"
 REFUSED = "nothing listens there (connection refused)"
 
 
@@ -41,7 +47,7 @@ def look(site: Site) -> Sequence[Finding]:
         _resolve(place)
         with _connect(place) as connection:
             if not place.secure:
-                return [ok(f"{place.address} answers, without TLS")]
+                return [greeted(place, _greet(connection))]
             skip_verify = site.settings.insecure_skip_tls_verify
             return [_shake_hands(connection, place, skip_verify=skip_verify)]
     except Unreachable as error:
@@ -74,6 +80,30 @@ def not_connected(place: Endpoint, error: OSError) -> Finding:
     if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
         return failed(f"there is no way to {place.address} ({error.strerror})", "see to this host's network and routes")
     return failed(f"{place.address} cannot be reached ({clean(error.strerror or str(error))})", CHECK_ENDPOINT)
+
+
+def _greet(connection: socket.socket) -> bytes | None:
+    """Say what a client of HTTP/2 says first; the beginning of the answer, or None where none came."""
+    try:
+        connection.sendall(PREFACE + EMPTY_SETTINGS)
+        return connection.recv(FRAME_HEADER_BYTES)
+    except TimeoutError:
+        return None
+    except OSError:
+        return b""
+
+
+def greeted(place: Endpoint, answer: bytes | None) -> Finding:
+    """What the answer to a greeting in HTTP/2 means; a server's first frame is one with its settings."""
+    if answer is None:
+        words = f"{place.address} takes connections, and does not answer within {STEP_TIMEOUT_S:g} s"
+        return failed(words, f"{CHECK_ENDPOINT}; write https:// for an Omni with TLS")
+    if answer[3:4] == SETTINGS_FRAME:
+        return ok(f"{place.address} answers, without TLS")
+    if not answer or answer.startswith(TLS_ALERT):
+        words = f"what answers at {place.address} does not speak plain HTTP/2; it may want TLS"
+        return failed(words, f"{CHECK_ENDPOINT}: write https:// for an Omni with TLS")
+    return failed(f"what answers at {place.address} does not speak HTTP/2, which gRPC needs", NotOmni.hint)
 
 
 def _shake_hands(connection: socket.socket, place: Endpoint, *, skip_verify: bool) -> Finding:

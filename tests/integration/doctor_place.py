@@ -105,20 +105,26 @@ def deaf_port():
 
 
 @contextmanager
-def answering_port(answer):
-    """A port that gives each caller the same answer, whatever it says."""
+def answering_port(answer, then_waits_s=0.0):
+    """A port that gives each caller the same answer, whatever it says, and then hangs up."""
+    over = threading.Event()
 
     def serve():
         with contextlib.suppress(OSError):  # closed: the end
-            while True:
+            while not over.is_set():
                 caller, _ = listener.accept()
-                with caller, contextlib.suppress(OSError):
-                    caller.recv(4096)
-                    caller.sendall(answer)
+                threading.Thread(target=give, args=(caller,), daemon=True).start()
+
+    def give(caller):
+        with caller, contextlib.suppress(OSError):
+            caller.recv(4096)
+            caller.sendall(answer)
+            over.wait(then_waits_s)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
+        over.set()
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(5)

@@ -8,6 +8,7 @@ import grpc
 import pytest
 import redis
 
+from app.doctor.reach import EMPTY_SETTINGS
 from app.omni.kinds import Kind
 from app.omni.resource import Draft, blank
 from app.omni.trust import GRPC_ROOTS
@@ -188,8 +189,8 @@ def test_tls_where_there_is_none_is_said(place):
 
 def test_no_tls_where_there_is_some_is_said(place):
     told = place.doctor(omni_api_endpoint=place.omni.endpoint.replace("https://", "http://"))
-    assert "signature" in told.failed()
-    assert told.remedies("signature")
+    assert "omni" in told.failed()
+    assert "https://" in told.remedies("omni")
 
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(400, "400 s behind"), (-400, "400 s ahead of")])
@@ -361,8 +362,26 @@ def test_everything_deaf_the_doctor_ends_all_the_same(place):
     assert "TLS handshake" in told.words("omni")
 
 
-def test_calls_to_a_deaf_omni_end_in_time(place):
+def test_omni_without_tls_that_is_deaf_is_said(place):
     with deaf_port() as port:
         told = place.doctor(omni_api_endpoint=f"http://127.0.0.1:{port}")
-    assert "signature" in told.failed()
+    assert told.failed() == ["omni"]
+    assert "takes connections, and does not answer" in told.words("omni")
+
+
+def test_omni_that_answers_no_call_is_said_in_time(place):
+    with answering_port(EMPTY_SETTINGS, then_waits_s=20) as port:
+        told = place.doctor(omni_api_endpoint=f"http://127.0.0.1:{port}")
+    assert told["omni"] == "ok"
+    assert told.failed() == ["signature"]
+    assert "--omni-api-endpoint" in told.remedies("signature")
     assert told.took_s < AWAY_S
+
+
+def test_omni_without_tls_is_reached(tmp_path, factory):
+    """As the lab's is, which takes unsigned calls."""
+    with OmniThread("bare-metal") as omni:
+        told = Place(tmp_path, omni, None, factory.rack.factory.url).doctor(environ={})
+    assert told.status == 0
+    assert told["omni"] == told["key"] == told["signature"] == told["registration"] == "ok"
+    assert told["clock"] == "skipped"

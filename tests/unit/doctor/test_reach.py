@@ -68,6 +68,23 @@ def test_variable_that_comes_before_the_system_is_named_where_it_is_set(monkeypa
 
 
 @pytest.mark.parametrize(
+    ("answer", "verdict", "words", "remedy"),
+    [
+        (bytes.fromhex("000012040000000000"), Verdict.OK, "answers, without TLS", ""),
+        (None, Verdict.FAILED, "does not answer within 3 s", "https://"),
+        (b"", Verdict.FAILED, "it may want TLS", "https://"),
+        (bytes.fromhex("15030300020246"), Verdict.FAILED, "it may want TLS", "https://"),
+        (b"HTTP/1.1 ", Verdict.FAILED, "does not speak HTTP/2", "proxy"),
+    ],
+)
+def test_answer_without_tls_is_judged(answer, verdict, words, remedy):
+    finding = reach.greeted(OMNI, answer)
+    assert finding.verdict is verdict
+    assert words in finding.words
+    assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize(
     ("protocol", "words"), [("http/1.1", "speaks http/1.1"), (None, "does not say what it speaks")]
 )
 def test_proxy_that_speaks_no_http_2_is_said(protocol, words):
