@@ -123,6 +123,7 @@ def test_all_that_is_wrong_is_named_at_once_with_place_and_remedy(tmp_path):
     text = wrong(
         "--api-port=99999",
         "--nope",
+        HERE,  # a host may have several addresses, or none
         f"--config={file}",
         environ={"OMNI_METAL_DEBUG": "perhaps", "OMNI_METAL_OPERATION_ATTEMPS": "3"},
     )
