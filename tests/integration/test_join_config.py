@@ -15,7 +15,7 @@ import yaml
 from app.omni.kinds import Kind
 from lab.bmc import Button
 from tests.integration.children import wait_until
-from tests.integration.whole_site import WholeSite
+from tests.integration.whole_site import UP_S, WholeSite
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -93,12 +93,15 @@ def test_replaced_configuration_is_served_without_a_restart_and_machines_join_wi
         rack, (machine,) = site.thread.rack, site.machines
 
         def served():
-            first, *documents = config(site)[1].split("---\n# the mirror of the site\n")
-            assert len(documents) == 1
-            assert list(yaml.safe_load_all(config(site)[1]))[3:] == list(yaml.safe_load_all(EXTRA))
+            status, text = config(site)
+            if status != 200:
+                return f"{status} {text}"
+            first, extended = text.split("---\n# the mirror of the site\n")
+            assert list(yaml.safe_load_all(text))[3:] == list(yaml.safe_load_all(EXTRA))
+            assert extended
             return first
 
-        assert served() == of_omni(site)
+        wait_until(lambda: served() == of_omni(site), UP_S)
         site.thread.call(rack.power_on)
         site.until(lambda _: machine.tunnel_open, 60, "it joins")
         before = of_omni(site)
@@ -118,7 +121,7 @@ def test_replaced_configuration_is_served_without_a_restart_and_machines_join_wi
 
         site.thread.call(rack.omni.joining.rotate)
         site.redis.flushall()
-        wait_until(lambda: config(site)[0] == 200 and served() == of_omni(site), FOLLOWED_S)
+        wait_until(lambda: served() == of_omni(site), FOLLOWED_S)
 
         extra.write_text(EXTRA.replace("docker.io", "quay.io"))
         wait_until(lambda: everywhere(site, "name: quay.io"), 20)
@@ -136,8 +139,8 @@ def test_configuration_that_is_not_there_yet_is_told_and_served_once_it_is(tmp_p
         omni = site.thread.rack.omni
         site.thread.call(omni.joining.withdraw)
         site.redis.flushall()
-        wait_until(site.complete, 60)
-        assert config(site)[0] == 503
+        wait_until(site.complete, UP_S)
+        wait_until(lambda: "has not been read from Omni yet" in config(site)[1], UP_S)
         wait_until(lambda: told(site)["code"] == "no-join-config", 30)
         assert "ProviderJoinConfig 'bare-metal' is not there" in told(site)["words"]
         assert "omnictl infraprovider create" in told(site)["remedy"]
@@ -149,6 +152,7 @@ def test_configuration_that_is_not_there_yet_is_told_and_served_once_it_is(tmp_p
 def test_older_omni_lets_machines_join_and_changed_ports_are_followed(tmp_path):
     with WholeSite(tmp_path, machines=1, wipe_s=0.2, boot_s=0.2, old_omni=True) as site:
         omni = site.thread.rack.omni
+        wait_until(lambda: config(site)[0] == 200, UP_S)
         link, events, log = yaml.safe_load_all(config(site)[1])
         assert link["apiUrl"].startswith("grpc://127.0.0.1:8090?jointoken=v1%3A")
         assert events["endpoint"] == "[fdae:41e4:649b:9303::1]:8091"
