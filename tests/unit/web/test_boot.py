@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
@@ -286,6 +287,28 @@ def test_boot_with_tls_holds_the_text_that_config_serves(make_site: Callable[...
         "name": "infra-provider-ca",
         "certificates": site.mirror.authority,
     }
+
+
+def test_documents_of_the_operator_stand_behind_all_others_and_in_the_arguments_too(
+    make_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    path = tmp_path / "extra.yaml"
+    path.write_text("---\napiVersion: v1alpha1\nkind: WatchdogTimerConfig\ndevice: /dev/watchdog0\n")
+    site = make_site(tls_enabled=True, extra_machine_config_path=path)
+    site.boot()
+    served = site.get(f"/config?u={MACHINE_ID}", "10.0.0.7").text
+    assert inline_of(site) == served
+    kinds = [document["kind"] for document in yaml.safe_load_all(served)]
+    assert kinds == ["SideroLinkConfig", "TrustedRootsConfig", "WatchdogTimerConfig"]
+
+
+def test_documents_that_cannot_be_read_hold_the_configuration_back(
+    make_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    site = make_site(extra_machine_config_path=tmp_path / "none")
+    answer = site.get(f"/config?u={MACHINE_ID}", "10.0.0.7")
+    assert answer.status_code == 503
+    assert "--extra-machine-config-path" in answer.text and str(tmp_path) not in answer.text
 
 
 def test_new_join_configuration_makes_another_image(make_site: Callable[..., Site]) -> None:
