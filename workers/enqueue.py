@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from app.machine.decide import decide, operation_id
 from app.machine.model import Operation, OperationName
-from app.machine.verbs import OPERATIONS, Verb, due, first_due, refusal
+from app.machine.verbs import OPERATIONS, Verb, busy_words, due, first_due, refusal
 from app.state.attempts import Attempts
 from app.state.deciding import decide_options, published_options
 from app.state.lease import Leases, unmark_queued
@@ -113,7 +113,7 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     if reason := mirror.settling():
         return OrderResult((), reason)
     if lease := leases.current(machine_id):
-        return OrderResult((), f"{lease.operation} runs now")
+        return OrderResult((), busy_words(lease.operation))
     log.info("order_by_hand", machine_id=machine_id, verb=verb.value, by=by)
     if verb is Verb.RETRY:  # what is not due for want of a power state is, once the BMC has been asked again
         forget_refusals(client, settings, machine_id)

@@ -84,23 +84,26 @@ class _Reader:
 
     def read_and_note(self, machine_id: str, configuration: BmcConfiguration) -> tuple[str, PowerState]:
         read_ms = int(time.monotonic() * 1000) + self.redis_ahead_ms
-        state = self._state(machine_id, configuration)
-        self.services.power_notes.observed_at(machine_id, state, read_ms)
+        state, trouble, refused = self._state(machine_id, configuration)
+        self.services.power_notes.observed_at(machine_id, state, read_ms, trouble, refused=refused)
         return machine_id, state
 
-    def _state(self, machine_id: str, configuration: BmcConfiguration) -> PowerState:
+    def _state(self, machine_id: str, configuration: BmcConfiguration) -> tuple[PowerState, str, bool]:
+        """The state, why it is not known, and whether that is for the login."""
         if self.logins.login_refused(machine_id, configuration):
-            return PowerState.UNKNOWN
+            return PowerState.UNKNOWN, "", True
         try:
-            return _read(machine_id, configuration)
+            return _read(machine_id, configuration), "", False
         except BmcAuthenticationFailed as error:
             log.warning("bmc_login_refused", machine_id=machine_id, error=error.words())
             self.logins.note_refused(machine_id, configuration)
+            return PowerState.UNKNOWN, error.words(), True
         except BmcError as error:
             log.debug("power_not_read", machine_id=machine_id, error=str(error))
+            return PowerState.UNKNOWN, error.words(), False
         except Exception as error:  # noqa: BLE001  # the outer edge: one BMC must not cost the others their reading
             log.warning("power_not_read", machine_id=machine_id, error=type(error).__name__)
-        return PowerState.UNKNOWN
+            return PowerState.UNKNOWN, type(error).__name__, False
 
 
 def _read(machine_id: str, configuration: BmcConfiguration) -> PowerState:

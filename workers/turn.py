@@ -123,6 +123,7 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
                 no_session = error
                 if isinstance(error, BmcAuthenticationFailed):
                     services.logins.note_refused(machine_id, configuration)
+                    services.power_notes.login_refused(machine_id, error.words())
                 machine = _power_not_read(services, procedure, machine, error)
         decision = decide(machine, options)
         operation = verbs.due(machine, decision, procedure.name)

@@ -72,6 +72,8 @@ def _why_not(standing: Standing) -> str:
         )
     if not standing.requires_power_on or standing.boot_mode is BootMode.TALOS_DISK:
         return "No reboot is due: nobody asked for one."
+    if standing.powered_on is None:
+        return f"No reboot is due, as far as is known: it should boot {standing.boot_mode}, its power is not known."
     return f"No reboot is due: it runs as it should ({standing.boot_mode})."
 
 

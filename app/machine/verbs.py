@@ -52,9 +52,19 @@ _RECORDS = (Verb.ADOPT_RECORD, Verb.WIPE_RECORD)
 _BY_THEMSELVES = (OperationName.ACKNOWLEDGE_POWER_OFF, OperationName.ACKNOWLEDGE_REBOOT)
 
 
-def offers(machine: Machine, decision: Decision) -> tuple[Offer, ...]:
-    """All verbs in their order, with what holds of each; `decision` is that on this very machine."""
-    return tuple(Offer(verb, refusal(machine, decision, verb)) for verb in Verb)
+def offers(machine: Machine, decision: Decision, running: str = "") -> tuple[Offer, ...]:
+    """All verbs in their order, with what holds of each.
+
+    decision: that on this very machine.
+    running: the operation that works on it now: nothing is started beside one.
+    """
+    busy = busy_words(running) if running else ""
+    return tuple(Offer(verb, busy or refusal(machine, decision, verb)) for verb in Verb)
+
+
+def busy_words(running: str) -> str:
+    """Why nothing is started while an operation works on the machine."""
+    return f"{running} runs now"
 
 
 def refusal(machine: Machine, decision: Decision, verb: Verb) -> str:

@@ -13,6 +13,8 @@ GONE_AFTER_MS = 60_000
 SURVIVED_RESET_MS = 15_000
 # The power of a machine is read every 30 s by default; ten missed reads mean that nobody is reading.
 POWER_STALE_MS = 300_000
+# Two kinds of trouble with a BMC: the one waits for a person, the other may pass.
+REFUSED, OTHER = "refused", "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,15 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True)
+class BmcTrouble:
+    """Why a BMC's power state cannot be read, in words, and since when (ms). refused: it refuses the login."""
+
+    since_ms: int
+    refused: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notes:
     """What was noted of a machine. Times in ms, 0 = never.
 
@@ -37,6 +48,7 @@ class Notes:
     mac, serial: what its firmware called itself at its last boot, for people.
     tracking_ms: since when watcher, gateway and registry are up without a gap.
     stepped_ms: when the clock was last put forward or back, by the clock as it stands now.
+    bmc_trouble: what its BMC answered instead of the power state, for people.
     """
 
     power: PowerState | None = None
@@ -50,6 +62,14 @@ class Notes:
     mac: str = ""
     serial: str = ""
     stepped_ms: int = 0
+    bmc_trouble: BmcTrouble | None = None
+
+
+def trouble_of(note: str) -> BmcTrouble | None:
+    """What the machine's hash says of why its BMC cannot be read: since when, of which kind, and the words."""
+    since_ms, _, said = note.partition(" ")
+    kind, _, words = said.partition(" ")
+    return BmcTrouble(int(since_ms), kind == REFUSED, words) if words else None
 
 
 def passed_ms(notes: Notes, now_ms: int, earlier_ms: int, later_ms: int) -> int:

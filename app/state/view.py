@@ -11,9 +11,10 @@ import redis
 
 from app.machine.decide import decide, operation_id
 from app.machine.model import DecideOptions, Decision, Gate, Machine, OperationName, Phase
+from app.machine.verbs import Offer, offers
 from app.state.attempts import Attempt, attempts_key, parse_attempts
 from app.state.deciding import decide_options, published_options
-from app.state.facts import Notes
+from app.state.facts import BmcTrouble, Notes
 from app.state.history import HistoryEntry, history_key, read_entry
 from app.state.lease import Lease, lease_key, parse, queued_key
 from app.state.mirror import Mirror
@@ -57,6 +58,7 @@ class MachineView:
     """All that is shown of a machine.
 
     queued: the operation that waits for a worker. last: the last one that was tried. mac, serial: as its firmware says.
+    bmc_trouble: why its power is not known, where its BMC is to blame.
     """
 
     machine: Machine
@@ -69,6 +71,7 @@ class MachineView:
     last: HistoryEntry | None = None
     mac: str = ""
     serial: str = ""
+    bmc_trouble: BmcTrouble | None = None
 
 
 class Views:
@@ -114,19 +117,19 @@ class Views:
         attempts = current_attempts(machine, decision, parse_attempts(fields))
         held = parse(machine.id, lease_text) if lease_text else None
         waiting = queued.decode() if queued else None
+        trouble = bmc_trouble(machine, notes)
         return MachineView(
             machine=machine,
             decision=decision,
             attempts=attempts,
             lease=_info(held) if held else None,
             queued=waiting,
-            phase=phase_of(
-                machine, decision, attempts, wiping=held is not None and held.operation == OperationName.WIPE
-            ),
-            sentence=_sentence(decision, attempts, held, waiting),
+            phase=phase_of(machine, decision, attempts, wiping=_wipes(held), trouble=trouble),
+            sentence=_sentence(decision, attempts, held, waiting, trouble),
             last=read_entry(last) if last else None,
             mac=notes.mac,
             serial=notes.serial,
+            bmc_trouble=trouble,
         )
 
 
@@ -136,7 +139,25 @@ def current_attempts(machine: Machine, decision: Decision, attempts: Mapping[str
     return tuple(a for name, a in sorted(attempts.items()) if due.get(name, a.operation_id) == a.operation_id)
 
 
-def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], *, wiping: bool) -> str:
+def offered(view: MachineView) -> tuple[Offer, ...]:
+    """What may be ordered now."""
+    return offers(view.machine, view.decision, view.lease.operation if view.lease else "")
+
+
+def bmc_trouble(machine: Machine, notes: Notes) -> BmcTrouble | None:
+    """What its BMC says instead of the power state; None where the power is known, or there is no BMC any more."""
+    missed = machine.bmc_configuration is not None and machine.facts.powered_on is None
+    return notes.bmc_trouble if missed else None
+
+
+def phase_of(
+    machine: Machine,
+    decision: Decision,
+    attempts: Sequence[Attempt],
+    *,
+    wiping: bool,
+    trouble: BmcTrouble | None = None,
+) -> str:
     """One word for where the machine is in its life."""
     infra_machine = machine.infra_machine
     if infra_machine is None:
@@ -147,7 +168,7 @@ def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], 
         return _GATE_PHASES[decision.gate]
     in_cluster = bool(infra_machine.cluster_talos_version)
     phases = {
-        "parked": any(a.parked for a in attempts),
+        "parked": any(a.parked for a in attempts) or (trouble is not None and trouble.refused),
         "wiping": wiping,
         "wipe-due": decision.requires_wipe,
         "bmc-setup": machine.bmc_configuration is None,
@@ -158,11 +179,21 @@ def phase_of(machine: Machine, decision: Decision, attempts: Sequence[Attempt], 
     return next(name for name, holds in phases.items() if holds)
 
 
+def _wipes(lease: Lease | None) -> bool:
+    return lease is not None and lease.operation == OperationName.WIPE
+
+
 def _info(lease: Lease) -> LeaseInfo:
     return LeaseInfo(lease.operation, datetime.fromtimestamp(lease.since_ms / 1000, UTC), lease.task_id)
 
 
-def _sentence(decision: Decision, attempts: Sequence[Attempt], lease: Lease | None, queued: str | None) -> str:
+def _sentence(
+    decision: Decision,
+    attempts: Sequence[Attempt],
+    lease: Lease | None,
+    queued: str | None,
+    trouble: BmcTrouble | None,
+) -> str:
     if lease is not None:
         since = datetime.fromtimestamp(lease.since_ms / 1000, UTC)
         return f"{lease.operation} runs since {since:%H:%M:%S} UTC"
@@ -173,4 +204,8 @@ def _sentence(decision: Decision, attempts: Sequence[Attempt], lease: Lease | No
         state = "is parked" if failed.parked else "is tried again"
         counted = "1 failed attempt" if failed.count == 1 else f"{failed.count} failed attempts"
         return f"{failed.operation} {state} after {counted}: {failed.words}"
+    if trouble is not None:
+        since = datetime.fromtimestamp(trouble.since_ms / 1000, UTC)
+        fault = "refuses the login" if trouble.refused else "cannot be read"
+        return f"Its power is not known: the BMC {fault} since {since:%Y-%m-%d %H:%M} UTC. {trouble.words}"
     return decision.reasons[-1] if decision.reasons else ""

@@ -21,7 +21,7 @@ from app.machine.model import (
 )
 from app.state.attempts import Attempt
 from app.state.facts import Notes
-from app.state.view import current_attempts
+from app.state.view import bmc_trouble, current_attempts
 from app.watcher.choose import ACKNOWLEDGEMENTS, Choice, choose
 from app.watcher.report import StatusReport, infra_machine_status, machine_status
 from app.watcher.status_labels import STATUS_LABELS, facts_as_labels
@@ -108,7 +108,8 @@ def plan(
 
 def _told(sight: Sight, machine: Machine, decision: Decision) -> Mapping[str, str]:
     attempts = current_attempts(machine, decision, sight.attempts)
-    return facts_as_labels(machine, decision, attempts, wiping=sight.wiping)
+    trouble = bmc_trouble(machine, sight.notes)
+    return facts_as_labels(machine, decision, attempts, wiping=sight.wiping, trouble=trouble)
 
 
 def _wait_s(sight: Sight, choice: Choice, now_ms: int, *, wipes_bounded: bool) -> float:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from app.machine.model import Decision, Machine
 from app.state.attempts import Attempt
+from app.state.facts import BmcTrouble
 from app.state.view import phase_of
 
 STATUS_LABELS = frozenset({"bmc-address", "bmc-protocol", "phase", "last-error", "wiped-at"})
@@ -18,19 +19,27 @@ LONGEST = 63
 
 
 def facts_as_labels(
-    machine: Machine, decision: Decision, attempts: Sequence[Attempt], *, wiping: bool
+    machine: Machine,
+    decision: Decision,
+    attempts: Sequence[Attempt],
+    *,
+    wiping: bool,
+    trouble: BmcTrouble | None = None,
 ) -> Mapping[str, str]:
     """The labels of a machine; one that has nothing to say is left out.
 
     attempts: the failed ones that still count.
     wiping: whether a wipe runs now.
+    trouble: what its BMC says instead of the power state.
     """
-    found = {"phase": phase_of(machine, decision, attempts, wiping=wiping), **_bmc(machine)}
+    found = {"phase": phase_of(machine, decision, attempts, wiping=wiping, trouble=trouble), **_bmc(machine)}
     if machine.wipe_status is not None and machine.wipe_status.initial_wipe_done and machine.wipe_status.meta.updated_s:
         found["wiped-at"] = f"{datetime.fromtimestamp(machine.wipe_status.meta.updated_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
     failed = next((a for a in attempts if a.parked), next(iter(attempts), None))
     if failed is not None:
         found["last-error"] = cut(f"{failed.operation}: {failed.words}")
+    elif trouble is not None:
+        found["last-error"] = cut(trouble.words)
     return {name: value for name, value in found.items() if value}
 
 

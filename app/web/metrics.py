@@ -95,9 +95,11 @@ def _of_parts(found: Health) -> Iterator[Metric]:
 
 
 def _of_fleet(views: Iterable[MachineView]) -> Iterator[Metric]:
-    phases, failed, parked = Counter[str](), Counter[str](), Counter[str]()
+    phases, failed, parked, troubles = Counter[str](), Counter[str](), Counter[str](), Counter[bool]()
     for view in views:
         phases[view.phase] += 1
+        if view.bmc_trouble is not None:
+            troubles[view.bmc_trouble.refused] += 1
         for attempt in view.attempts:
             failed[attempt.operation] += attempt.count
             parked[attempt.operation] += attempt.parked
@@ -107,6 +109,9 @@ def _of_fleet(views: Iterable[MachineView]) -> Iterator[Metric]:
     yield _gauge("attempts_failed", words, _by_one({name: failed[name] for name in names}), "operation")
     words = "Operations that are parked: they wait for a person, or for their next try in a while."
     yield _gauge("operations_parked", words, _by_one({name: parked[name] for name in names}), "operation")
+    words = "Machines whose power is not known because of their BMC: it refuses the login, or cannot be read."
+    kinds = {"login-refused": troubles[True], "unreadable": troubles[False]}
+    yield _gauge("bmc_trouble", words, _by_one(kinds), "why")
 
 
 def _of_operations(counted: Counted) -> Iterator[Metric]:

@@ -13,7 +13,7 @@ from marshmallow import RAISE, Schema, fields
 
 from app.machine.explain import decision_json
 from app.machine.model import Decision, Machine
-from app.machine.verbs import offers
+from app.state.view import offered
 from app.web.search import labels
 
 
@@ -81,6 +81,14 @@ class HistorySchema(Schema):
     ended_at = fields.Function(lambda entry: _time(entry.ended_ms))
 
 
+class BmcTroubleSchema(Schema):
+    """Why the power cannot be read. refused: the BMC refuses the login, and waits for a person."""
+
+    since = fields.Function(lambda trouble: _time(trouble.since_ms))
+    refused = fields.Boolean()
+    words = fields.String()
+
+
 class MachineSchema(Schema):
     """A machine in the list."""
 
@@ -100,6 +108,7 @@ class MachineSchema(Schema):
     last = fields.Nested(HistorySchema, allow_none=True)
     mac = fields.String()
     serial = fields.String()
+    bmc_trouble = fields.Nested(BmcTroubleSchema, allow_none=True)
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
 
 
@@ -119,7 +128,7 @@ class MachineDetailSchema(MachineSchema):
     decision = fields.Function(lambda view: decision_json(view.machine.id, view.decision))
     attempts = fields.List(fields.Nested(AttemptSchema))
     lease = fields.Nested(LeaseSchema, allow_none=True)
-    verbs = fields.Function(lambda view: OfferSchema(many=True).dump(offers(view.machine, view.decision)))
+    verbs = fields.Function(lambda view: OfferSchema(many=True).dump(offered(view)))
 
 
 class OrderSchema(Schema):

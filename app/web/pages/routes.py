@@ -13,9 +13,9 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.exceptions import Forbidden, NotFound, ServiceUnavailable, TooManyRequests
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.machine.verbs import Verb, offers
+from app.machine.verbs import Verb
 from app.state.health import health as read_health
-from app.state.view import PHASES, MachineView
+from app.state.view import PHASES, MachineView, offered
 from app.web import access
 from app.web.known import known
 from app.web.logins import may_try
@@ -109,13 +109,12 @@ def _fleet(services: Services) -> dict[str, Any]:
 
 
 def _machine(services: Services, view: MachineView) -> dict[str, Any]:
-    offered = offers(view.machine, view.decision)
     return {
         "view": view,
         "machine": view.machine,
         "row": words.row(view),
         "labels": sorted(labels(view.machine).items()),
-        "offered": [(refusal, list(alike)) for refusal, alike in groupby(offered, lambda offer: offer.refusal)],
+        "offered": [(refusal, list(alike)) for refusal, alike in groupby(offered(view), lambda offer: offer.refusal)],
         "orders": LABELS,
         "confirmed": CONFIRMED,
         "history": services.history.read(view.machine.id),

@@ -107,6 +107,8 @@ def cause(view: MachineView) -> str:
     failed = failed_attempt(view)
     if failed is not None:
         return failed.words
+    if view.bmc_trouble is not None:
+        return view.bmc_trouble.words
     waits = view.lease is None and view.queued is None and not tasks_due(view.decision)
     return view.sentence if waits and view.phase in _STUCK else ""
 
@@ -127,8 +129,16 @@ def what_next(view: MachineView) -> str:
         return _next_try(failed[name], now) if name in failed else f"{name}, now"
     if decision.wait_s is not None:
         return f"{_held_up(view)} in {span(decision.wait_s)} (cooldown)"
+    return _nothing_due(view)
+
+
+def _nothing_due(view: MachineView) -> str:
     parked = next((a.operation for a in view.attempts if a.parked), "")
-    return f"{parked} is parked, and not due now" if parked else "nothing is due"
+    if parked:
+        return f"{parked} is parked, and not due now"
+    if view.bmc_trouble is None:
+        return "nothing is due"
+    return "waits for another login, or a retry" if view.bmc_trouble.refused else "the BMC is asked again"
 
 
 def bmc_kind(machine: Machine) -> str:

@@ -21,7 +21,7 @@ from app.machine.model import (
     WipeStatus,
 )
 from app.state.attempts import Attempt
-from app.state.facts import Notes
+from app.state.facts import BmcTrouble, Notes
 from app.watcher.plan import Sight, plan
 from app.watcher.status_labels import LONGEST, STATUS_LABELS, cut, facts_as_labels
 
@@ -41,8 +41,8 @@ READY = Machine(
 FAILED = Attempt("power_off", "1", 2, NOW_MS, False, "BmcUnreachable", "BMC 192.0.2.1 does not answer", NOW_MS)
 
 
-def labels(machine, *attempts, wiping=False):
-    return dict(facts_as_labels(machine, decide(machine, OPTIONS), attempts, wiping=wiping))
+def labels(machine, *attempts, wiping=False, trouble=None):
+    return dict(facts_as_labels(machine, decide(machine, OPTIONS), attempts, wiping=wiping, trouble=trouble))
 
 
 def test_machine_at_rest_tells_its_phase_its_bmc_and_when_it_was_wiped():
@@ -52,6 +52,18 @@ def test_machine_at_rest_tells_its_phase_its_bmc_and_when_it_was_wiped():
         "bmc-protocol": "ipmi",
         "wiped-at": "2026-05-04T12:00:00Z",
     }
+
+
+def test_machine_whose_bmc_refuses_the_login_is_parked_with_what_the_bmc_says():
+    trouble = BmcTrouble(refused=True, words="BMC 192.0.2.1 refuses the login", since_ms=NOW_MS)
+    told = labels(READY, trouble=trouble)
+    assert (told["phase"], told["last-error"]) == ("parked", trouble.words)
+
+
+def test_failed_operation_is_told_rather_than_the_power_that_cannot_be_read():
+    trouble = BmcTrouble(refused=False, words="BMC 192.0.2.1 does not answer", since_ms=NOW_MS)
+    assert labels(READY, trouble=trouble)["last-error"] == trouble.words
+    assert labels(READY, FAILED, trouble=trouble)["last-error"].startswith("power_off: ")
 
 
 def test_machine_without_bmc_and_wipe_tells_its_phase_alone():

@@ -16,6 +16,7 @@ from app.machine.model import (
     WipeStatus,
 )
 from app.state.attempts import Attempt
+from app.state.facts import BmcTrouble
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo, MachineView
 from app.web.pages import words
@@ -153,3 +154,13 @@ def test_machine_is_found_by_what_people_know_of_it(text):
     assert matches(seen, "ready", text)
     assert not matches(seen, "parked", text)
     assert not matches(seen, "", text + "zz")
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"), [(True, "waits for another login, or a retry"), (False, "the BMC is asked again")]
+)
+def test_bmc_that_does_not_say_the_power_is_the_cause_and_what_is_waited_for(refused, said):
+    machine = replace(picture(), facts=Facts(powered_on=None, agent_accessible=False))
+    seen = view(machine, bmc_trouble=BmcTrouble(NOW_MS, refused, "401 from 192.0.2.1"))
+    assert words.cause(seen) == "401 from 192.0.2.1"
+    assert words.what_next(seen) == said

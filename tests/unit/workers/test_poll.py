@@ -12,10 +12,11 @@ import structlog.testing
 from app.machine.model import BmcConfiguration, PowerState
 from app.omni.kinds import Kind
 from app.state.connection import as_bytes, now_ms
+from app.state.facts import BmcTrouble
 from app.state.mirror import machine_key
 from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
 from workers import beat, poll
-from workers.bmc.errors import BmcAuthenticationFailed, BmcUnreachable
+from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachable
 from workers.celery_app import app
 
 OTHER = "4c4c4544-0042-3510-8051-b4c04f573333"
@@ -84,13 +85,13 @@ def test_dead_bmc_does_not_delay_the_note_of_another(bottle: Bottle, monkeypatch
     noted, seen = threading.Event(), []
     note = bottle.services.power_notes.observed_at
 
-    def observed_at(machine_id: str, state: PowerState, read_ms: int) -> None:
-        note(machine_id, state, read_ms)
+    def observed_at(*words: Any, **options: Any) -> None:
+        note(*words, **options)
         noted.set()
 
     dead = HookedBmc()
     dead.hook = lambda: seen.append(noted.wait(10))
-    monkeypatch.setattr(type(bottle.services.power_notes), "observed_at", lambda _, *a: observed_at(*a))
+    monkeypatch.setattr(type(bottle.services.power_notes), "observed_at", lambda _, *a, **o: observed_at(*a, **o))
     monkeypatch.setattr(poll, "open_bmc", lambda c: dead if c.api_address == "dead:80" else bottle.bmc)
     poll.sweep(bottle.services, [MACHINE, OTHER])
     assert seen == [True]
@@ -243,3 +244,33 @@ def test_configuration_of_the_sweep_is_the_one_in_the_mirror(bottle: Bottle, mon
     monkeypatch.setattr(poll, "open_bmc", open_bmc)
     poll.sweep(bottle.services, [MACHINE])
     assert asked == ["192.0.2.1:80"]
+
+
+def test_bmc_that_cannot_be_read_is_told_with_its_answer_until_it_can(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.bmc.fails["status"] = BmcUnreachable("no answer", executed=False)
+    poll.sweep(bottle.services, [MACHINE])
+    first = trouble(bottle)
+    assert first is not None and not first.refused and first.words.startswith("no answer. Check")
+    bottle.bmc.fails["status"] = BmcRefused("503", executed=False)
+    poll.sweep(bottle.services, [MACHINE])
+    second = trouble(bottle)
+    assert second is not None and (second.since_ms, second.words) == (first.since_ms, "503")
+    bottle.bmc.fails.clear()
+    poll.sweep(bottle.services, [MACHINE])
+    assert trouble(bottle) is None
+
+
+def test_refused_login_is_told_as_such_and_stands_while_the_bmc_is_not_asked(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.bmc.fails["status"] = BmcAuthenticationFailed("401", executed=False)
+    poll.sweep(bottle.services, [MACHINE])
+    poll.sweep(bottle.services, [MACHINE])
+    told = trouble(bottle)
+    assert told is not None and told.refused and told.words.startswith("401. Correct the login")
+    assert bottle.bmc.log.count("status") == 1
+
+
+def trouble(bottle: Bottle) -> BmcTrouble | None:
+    ((_, notes),) = bottle.services.mirror.load_noted([MACHINE])
+    return notes.bmc_trouble

@@ -107,6 +107,8 @@ def test_refused_login_is_parked_at_once(bottle: Bottle) -> None:
     assert run(power_on_task)[0] == "FAILURE"
     attempt = bottle.attempts()["power_on"]
     assert attempt.parked and attempt.next_ms == 0
+    ((_, notes),) = bottle.services.mirror.load_noted([MACHINE])
+    assert notes.bmc_trouble is not None and notes.bmc_trouble.refused
 
 
 def test_idle_machine_is_powered_off_and_recorded(bottle: Bottle) -> None:

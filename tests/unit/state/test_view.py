@@ -1,0 +1,84 @@
+"""A machine as people look at it: what its BMC is to blame for is said, and what may be ordered now."""
+
+from datetime import UTC, datetime
+
+import fakeredis
+import pytest
+
+from app.machine.model import Acceptance, PowerState
+from app.machine.verbs import Verb
+from app.omni.kinds import Kind
+from app.state.connection import now_ms
+from app.state.lease import Leases
+from app.state.mirror import Mirror
+from app.state.power import PowerNotes
+from app.state.secrets import sealer
+from app.state.view import Views, offered
+from config.settings import Settings
+from tests.unit.omni_in_memory import InMemoryOmni
+
+MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
+
+
+class Site:
+    """A machine in a cluster, wiped, with a BMC."""
+
+    def __init__(self, folder):
+        settings = Settings(omni_api_endpoint="http://192.0.2.9", api_advertise_address="192.0.2.8", state_dir=folder)
+        self.redis, omni = fakeredis.FakeRedis(), InMemoryOmni()
+        mirror = Mirror(self.redis, sealer(settings))
+        accepted = Acceptance.ACCEPTED.value
+        mirror.put(omni.give(Kind.INFRA_MACHINE, MACHINE, acceptance_status=accepted, cluster_talos_version="1.13.7"))
+        mirror.put(omni.give(Kind.WIPE_STATUS, MACHINE, initial_wipe_done=True))
+        mirror.put(omni.give(Kind.MACHINE_STATUS, MACHINE, initialized=True))
+        mirror.put(
+            omni.update(
+                Kind.BMC_CONFIGURATION, MACHINE, lambda d: setattr(d.spec.api, "address", "192.0.2.1:80"), create=True
+            )
+        )
+        self.power, self.views = PowerNotes(self.redis), Views(self.redis, sealer(settings), settings)
+
+    def read(self, state, words="", *, refused=False):
+        self.power.observed_at(MACHINE, state, now_ms(self.redis), words, refused=refused)
+
+    def seen(self):
+        return self.views.one(MACHINE)
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+def test_bmc_that_refuses_its_login_is_parked_with_its_answer(site):
+    site.read(PowerState.UNKNOWN, "401. Correct the login", refused=True)
+    view = site.seen()
+    since = datetime.fromtimestamp(view.bmc_trouble.since_ms / 1000, UTC)
+    assert view.phase == "parked"
+    assert view.sentence == (
+        f"Its power is not known: the BMC refuses the login since {since:%Y-%m-%d %H:%M} UTC. 401. Correct the login"
+    )
+
+
+def test_bmc_that_cannot_be_read_is_told_and_not_parked(site):
+    site.read(PowerState.UNKNOWN, "192.0.2.1 does not answer")
+    view = site.seen()
+    assert view.phase == "installing"
+    assert "the BMC cannot be read since" in view.sentence
+    assert view.sentence.endswith("192.0.2.1 does not answer")
+    assert "runs as it should" not in " ".join(view.decision.reasons)
+
+
+def test_bmc_that_can_be_read_again_is_told_no_more(site):
+    site.read(PowerState.UNKNOWN, "401", refused=True)
+    site.read(PowerState.ON)
+    view = site.seen()
+    assert view.bmc_trouble is None
+    assert view.phase == "installing"
+
+
+def test_nothing_may_be_ordered_while_an_operation_runs(site):
+    site.read(PowerState.OFF)
+    assert {o.verb for o in offered(site.seen()) if not o.refusal} >= {Verb.RETRY, Verb.POWER_ON}
+    Leases(site.redis).take(MACHINE, "power_on", "t1")
+    assert {o.refusal for o in offered(site.seen())} == {"power_on runs now"}
