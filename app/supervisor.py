@@ -24,6 +24,7 @@ from app.flower_access import flower_address
 from app.instance import hold_state_dir
 from app.startup import check_ports, check_redis, say_what_is_missing
 from config import logs
+from config.commandline import secrets_apart
 from config.options import OPTIONS
 from config.settings import Settings
 
@@ -102,7 +103,7 @@ def run(settings: Settings, options: Sequence[str], environ: Mapping[str, str]) 
 
     Args:
         settings: what was read from `options` and `environ`.
-        options: the command line, handed to every process as it is.
+        options: the command line, handed to every process but for its secrets, which take the environment.
         environ: the environment, likewise.
     """
     logs.configure(settings.debug, "run")
@@ -126,7 +127,8 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
         environ = {**environ, "OMNI_METAL_REDIS_URL": server.url}
         settings = replace(settings, redis_url=server.url)
     say_what_is_missing(settings)
-    environ = {**environ, **_flower_link(settings)}
+    options, secrets = secrets_apart(options)
+    environ = {**environ, **_flower_link(settings), **secrets}
     children = [Child(name, _command(words, options), environ) for name, words in _processes(settings).items()]
     log.info("starting", address=f"{settings.api_advertise_address}:{settings.api_port}", id=settings.id)
     return Supervisor(children, last).run()
