@@ -204,6 +204,9 @@ def _load_process(options: tuple[str, ...], process: str) -> Settings:
     from config import logs
 
     logs.configure(settings.debug, process)
+    from app.redis_watch import watch_redis
+
+    watch_redis(settings)
     return settings
 
 
