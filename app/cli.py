@@ -220,6 +220,9 @@ def _load_process(options: tuple[str, ...], process: str, *, serves: bool = Fals
     from config import logs
 
     logs.configure(settings.debug, process)
+    from app.redis_watch import watch_redis
+
+    watch_redis(settings)
     return settings
 
 

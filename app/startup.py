@@ -50,10 +50,19 @@ def check_redis(settings: Settings) -> None:
         ) as client:
             client.ping()
     except (redis.RedisError, ValueError) as error:
+        reason, remedy = redis_trouble(error)
         raise StartError(
-            f"Redis at {without_login(settings.redis_url)} does not answer ({_first_line(error)}); start it, "
-            "correct --redis-url, or leave that out to have one started here"
+            f"Redis at {without_login(settings.redis_url)} {reason}; {remedy}, or leave --redis-url out to have one "
+            "started here"
         ) from None
+
+
+def redis_trouble(error: Exception) -> tuple[str, str]:
+    """What is wrong with a Redis that answered a first command with this, and the remedy."""
+    said = str(error).partition("\n")[0].rstrip(".")
+    if isinstance(error, redis.AuthenticationError):
+        return f"refuses the login ({said})", "correct user and password in --redis-url"
+    return f"does not answer ({said})", "start it, or correct --redis-url"
 
 
 def say_what_is_missing(settings: Settings) -> None:
@@ -92,8 +101,4 @@ def say_when_the_key_ends(settings: Settings) -> None:
 def without_login(url: str) -> str:
     """Return a URL without user name, password and query."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -25,6 +25,7 @@ from app.instance import hold_state_dir
 from app.start_checks import CHECKED
 from app.startup import check_ports, check_redis, say_what_is_missing
 from config import logs
+from config.commandline import secrets_apart
 from config.options import OPTIONS
 from config.settings import Settings
 
@@ -103,7 +104,7 @@ def run(settings: Settings, options: Sequence[str], environ: Mapping[str, str]) 
 
     Args:
         settings: what was read from `options` and `environ`.
-        options: the command line, handed to every process as it is.
+        options: the command line, handed to every process but for its secrets, which take the environment.
         environ: the environment, likewise.
     """
     logs.configure(settings.debug, "run")
@@ -127,7 +128,8 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
         environ = {**environ, "OMNI_METAL_REDIS_URL": server.url}
         settings = replace(settings, redis_url=server.url)
     say_what_is_missing(settings)
-    environ = {**environ, **_flower_link(settings), CHECKED: "1"}
+    options, secrets = secrets_apart(options)
+    environ = {**environ, **_flower_link(settings), **secrets, CHECKED: "1"}
     children = [Child(name, _command(words, options), environ) for name, words in _processes(settings).items()]
     log.info("starting", address=f"{settings.api_advertise_address}:{settings.api_port}", id=settings.id)
     return Supervisor(children, last).run()

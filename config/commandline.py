@@ -46,6 +46,21 @@ def parse_command_line(arguments: Sequence[str]) -> CommandLine:
     return CommandLine(given, tuple(words), tuple(problems))
 
 
+def secrets_apart(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Split the options for a child process, whose command line everybody on this machine can read.
+
+    Args:
+        arguments: options without a problem, and no other words.
+
+    Returns:
+        The options that may be read, and the secret ones as environment variables.
+    """
+    given = parse_command_line(arguments).given
+    secret = {name for name, value in given.items() if value and OPTIONS[name].secret}
+    options = [f"--{name}={value}" for name, value in given.items() if name not in secret]
+    return options, {OPTIONS[name].variable: given[name] for name in secret}
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?` for the known name that is nearest, or nothing."""
     near = difflib.get_close_matches(name.lower().replace("_", "-"), list(known), n=1)

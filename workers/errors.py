@@ -48,6 +48,12 @@ class NothingChanged(OperationError):
     hint = "Look at the machine's console: does it boot from the network, and does it reach this provider?"
 
 
+class NotRecorded(OperationError):
+    """Omni broke off amid a record, which may stand there now."""
+
+    hint = "If the machine is not rebooted soon, ask for another reboot"
+
+
 class AddressUnknown(OperationError):
     """The BMC's address cannot be found."""
 

@@ -23,7 +23,10 @@ class LeaseLost(Exception):
 
 
 class DecideAnew(Exception):
-    """The lease vanished (Redis was emptied) and was taken again: what was decided before may not hold."""
+    """What was decided before may not hold.
+
+    The lease vanished (Redis was emptied) and was taken again, or it is long ago and Omni wants something else now.
+    """
 
 
 class Guard:

@@ -167,7 +167,7 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
                     words = procedure.act(turn)
                 break
             except DecideAnew:
-                log.info("deciding_anew")  # Redis was emptied meanwhile
+                log.info("deciding_anew")
     except (NotDue, LeaseLost) as reason:
         return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
     except MirrorUnreadable as reason:

@@ -1,7 +1,7 @@
 """Power machines on and off through their BMCs.
 
-A power-on is recorded before the command is sent, so that a crash between the two cannot lose the cooldown; the
-record is put back where the BMC says that it did not carry the command out.
+What is sent is recorded before, so that neither a crash between the two nor an Omni that goes away can lose a cooldown
+or double a reboot; the record is put back where the BMC says that it did not carry the command out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import redis
 import structlog
 
 from app.machine.model import OperationName, PowerState
-from app.omni.errors import OmniError
+from app.omni.errors import OmniError, OmniUnavailable
 from app.omni.kinds import Kind
 from app.omni.resource import Draft, Resource
 from config.celery import QUEUE_BMC
@@ -30,6 +30,9 @@ log = structlog.get_logger()
 # BMCs show a power change after seconds; one minute covers the slowest that are known.
 REACHED_WITHIN_S = 60.0
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 3.0
+# An Omni that is started again is back within seconds. What it took before it broke off is found then.
+RECORDED_WITHIN_S = 30.0
+RECORD_PAUSE_S = 1.0
 
 
 def power_on(turn: Turn) -> str:
@@ -38,7 +41,7 @@ def power_on(turn: Turn) -> str:
     if turn.operation.pxe:
         arm_pxe(turn)
     turn.guard.check()
-    put_back = [_record_power_on(turn)]
+    put_back = [_record_power(turn, PowerState.ON)]
     if requested:
         put_back.append(record_reboot(turn, requested, with_time=False))
     send(turn, turn.bmc.power_on, put_back)
@@ -48,12 +51,7 @@ def power_on(turn: Turn) -> str:
 
 def power_off(turn: Turn) -> str:
     """Power off hard, and wait until it is off."""
-    send(turn, turn.bmc.power_off, [])
-
-    def record(spec: Any) -> None:
-        spec.last_power_operation = PowerState.OFF
-
-    turn.store(Kind.POWER_OPERATION, record)
+    send(turn, turn.bmc.power_off, [_record_power(turn, PowerState.OFF)])
     wait_for(turn, PowerState.OFF)
     return "powered off"
 
@@ -67,8 +65,9 @@ def arm_pxe(turn: Turn) -> None:
 def send(turn: Turn, command: Callable[[], None], put_back: list[Callable[[], None]]) -> None:
     """Send one power command; undo the records where the BMC says that it was not carried out."""
     try:
+        turn.check_wish()
         turn.about_to_act()
-    except (DecideAnew, LeaseLost, redis.RedisError):
+    except (DecideAnew, LeaseLost, OmniError, redis.RedisError):
         _put_back(put_back)  # surely not sent
         raise
     try:
@@ -108,13 +107,14 @@ def wait_for(turn: Turn, wanted: PowerState) -> None:
         pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
 
 
-def _record_power_on(turn: Turn) -> Callable[[], None]:
-    """Record the power-on that is about to be sent; the answer puts the record back."""
+def _record_power(turn: Turn, state: PowerState) -> Callable[[], None]:
+    """Record the command that is about to be sent; the answer puts the record back."""
     before = turn.machine.power_operation
 
     def record(spec: Any) -> None:
-        spec.last_power_operation = PowerState.ON
-        spec.last_power_on_timestamp.FromDatetime(turn.machine.now)
+        spec.last_power_operation = state
+        if state is PowerState.ON:
+            spec.last_power_on_timestamp.FromDatetime(turn.machine.now)
 
     def restore(spec: Any) -> None:
         spec.last_power_operation = before.last_power_operation if before else PowerState.UNKNOWN
@@ -123,7 +123,7 @@ def _record_power_on(turn: Turn) -> Callable[[], None]:
         else:
             spec.ClearField("last_power_on_timestamp")
 
-    written = turn.store(Kind.POWER_OPERATION, record)
+    written = _store(turn, Kind.POWER_OPERATION, record)
     return lambda: _restore(turn, written, restore)
 
 
@@ -143,8 +143,20 @@ def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Callable
         else:
             spec.ClearField("last_reboot_timestamp")
 
-    written = turn.store(Kind.REBOOT_STATUS, record)
+    written = _store(turn, Kind.REBOOT_STATUS, record)
     return lambda: _restore(turn, written, restore)
+
+
+def _store(turn: Turn, kind: Kind, record: Callable[[Any], None]) -> Resource:
+    """Write a record without which nothing is sent. Raises OmniUnavailable: it may stand there or not."""
+    deadline_s = time.monotonic() + RECORDED_WITHIN_S
+    while True:
+        try:
+            return turn.store(kind, record)
+        except OmniUnavailable:
+            if time.monotonic() + RECORD_PAUSE_S > deadline_s:
+                raise
+            time.sleep(RECORD_PAUSE_S)
 
 
 def _restore(turn: Turn, written: Resource, edit: Callable[[Any], None]) -> None:

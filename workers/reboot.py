@@ -5,14 +5,16 @@ The reboot is recorded before the reset is sent: a crash between the two can los
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from app.machine.decide import operation_id as id_of
 from app.machine.model import OperationName
+from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
 from workers.celery_app import app
-from workers.errors import NothingChanged
+from workers.errors import NothingChanged, NotRecorded
 from workers.operation import perform
 from workers.power import arm_pxe, record_reboot, send
 from workers.turn import Procedure, Turn
@@ -25,8 +27,19 @@ def reboot(turn: Turn) -> str:
     if turn.operation.pxe:
         arm_pxe(turn)
     turn.guard.check()
-    send(turn, turn.bmc.reboot, [record_reboot(turn, requested, with_time=True)])
+    send(turn, turn.bmc.reboot, [_record(turn, requested)])
     return f"rebooted: {turn.operation.reason}"
+
+
+def _record(turn: Turn, requested_id: str) -> Callable[[], None]:
+    """Record it. Where it may stand in Omni without a reset, nothing brings it about any more but a person."""
+    try:
+        return record_reboot(turn, requested_id, with_time=True)
+    except OmniUnavailable as error:
+        before = turn.machine.reboot_status
+        if not requested_id or (before and before.last_reboot_id == requested_id):
+            raise
+        raise NotRecorded(f"the reset was not sent, since Omni did not confirm its record ({error})") from None
 
 
 def _stop_after_many(turn: Turn) -> None:

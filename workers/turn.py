@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
@@ -19,10 +20,13 @@ from app.omni.resource import Resource
 from app.state.deciding import decide_options
 from workers.bmc.client import Bmc, open_bmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcUnsupported
-from workers.keeper import Guard
+from workers.keeper import DecideAnew, Guard
 from workers.services import Services
 
 log = structlog.get_logger()
+
+# As long as one call to Omni may take. A BMC or an Omni that falters may hold an operation up for longer.
+CONFIRMED_FOR_S = 10.0
 
 
 class NotDue(Exception):
@@ -66,6 +70,7 @@ class Turn:
     guard: Guard
     session: Bmc | None
     no_session: BmcError | None = None
+    began_s: float = field(default_factory=time.monotonic)
 
     @property
     def bmc(self) -> Bmc:
@@ -95,6 +100,14 @@ class Turn:
         state = self.bmc.power_state()
         self.services.power_notes.observed({self.machine.id: state})
         return state
+
+    def check_wish(self) -> None:
+        """Ask Omni again where the last time is too long ago to act on. Raises DecideAnew, OmniError."""
+        if time.monotonic() - self.began_s < CONFIRMED_FOR_S:
+            return
+        confirm(self.services, self.machine.id, (Kind.INFRA_MACHINE,))
+        if self.services.mirror.load(self.machine.id).infra_machine != self.machine.infra_machine:
+            raise DecideAnew
 
     def about_to_act(self) -> None:
         """The last check before a power command. Raises LeaseLost, DecideAnew."""

@@ -40,7 +40,7 @@ def run(settings: Settings) -> None:
                 _lead(Watcher(settings, client, omni), leadership, stopping, sign)
                 continue
         except redis.RedisError as error:
-            log.warning("redis_away", error=type(error).__name__)
+            log.debug("no_lead", error=type(error).__name__)
         stopping.wait(STANDBY_S)
     omni.close()
 
@@ -61,7 +61,7 @@ def _lead(watcher: Watcher, leadership: Leadership, stopping: threading.Event, s
                     stopping.wait(TICK_S)
                 away = False
             except redis.RedisError as error:
-                log.warning("redis_away", error=type(error).__name__)
+                log.debug("round_broken_off", error=type(error).__name__)
                 if not away:
                     watcher.redis_away()
                 away = True

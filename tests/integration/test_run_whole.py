@@ -1,11 +1,14 @@
 """`omni-metal run` with all its real processes, and an Omni that does not answer: started, kept up, gone."""
 
+import base64
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -17,6 +20,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux
 
 # Eight Python processes on two busy cores.
 START_TIMEOUT_S = 45
+SECRETS = {"api-token": "canary-token-7Hgf5", "flower-password": "canary-password-9Jhg4"}
 
 
 def free_port():
@@ -48,6 +52,7 @@ class Provider:
                     f"--api-port={self.port}",
                     f"--gateway-listen=127.0.0.1:{self.gateway_port}",
                     f"--flower-listen=127.0.0.1:{self.flower_port}",
+                    *(f"--{name}={value}" for name, value in SECRETS.items()),
                 ],
                 env={**environ, MARK: self.mark},
                 stderr=log,
@@ -63,6 +68,23 @@ class Provider:
     def pids_of(self, name):
         wanted = f"-m app.cli {' '.join(PROCESSES[name])} "
         return [pid for pid, command in marked_processes(self.mark).items() if wanted in f"{command} "]
+
+    def showing_secrets(self):
+        """The processes on whose command lines a secret stands."""
+        commands = marked_processes(self.mark).items()
+        return {pid for pid, command in commands if any(value in command for value in SECRETS.values())}
+
+    def flower_status(self, password):
+        """What Flower answers to a login."""
+        login = base64.b64encode(f"admin:{password}".encode()).decode()
+        address = f"http://127.0.0.1:{self.flower_port}/"
+        request = urllib.request.Request(address, headers={"Authorization": f"Basic {login}"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
 
     def events(self):
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -85,6 +107,9 @@ def test_whole_provider_comes_up_without_omni_and_leaves_nothing_behind(provider
     assert said["endpoint"] == "http://127.0.0.1:1"
     assert "--omni-api-endpoint" in said["remedy"]
     assert [event for event in provider.events() if event["event"] == "dhcp_proxy_not_in_this_version"]
+    assert provider.showing_secrets() == {provider.process.pid}
+    assert provider.flower_status(SECRETS["flower-password"]) == 200
+    assert provider.flower_status("another") == 401
     provider.process.send_signal(signal.SIGINT)
     assert provider.process.wait(timeout=10) == 0
     assert not marked_processes(provider.mark)

@@ -1,6 +1,6 @@
 import pytest
 
-from config.commandline import parse_command_line
+from config.commandline import parse_command_line, secrets_apart
 
 
 def test_both_ways_to_give_a_value_are_read():
@@ -60,3 +60,19 @@ def test_reading_goes_on_after_a_wrong_argument():
     line = parse_command_line(["--nope=1", "--id=a", "--neither"])
     assert line.given == {"id": "a"}
     assert len(line.problems) == 2
+
+
+def test_secrets_go_to_child_processes_by_their_environment():
+    options, variables = secrets_apart(
+        [
+            "--debug",
+            "--api-token",
+            "t0ken",
+            "--id=a",
+            "--machine-labels=k=v",
+            "--machine-labels=k2",
+            "--flower-password=",
+        ]
+    )
+    assert options == ["--debug=true", "--id=a", "--machine-labels=k=v,k2", "--flower-password="]
+    assert variables == {"OMNI_METAL_API_TOKEN": "t0ken"}

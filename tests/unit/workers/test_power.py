@@ -11,6 +11,7 @@ import redis
 from app.agents.errors import GatewayUnreachable
 from app.machine.decide import decide
 from app.machine.model import DecideOptions, PowerState
+from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from app.state.lease import Leases
@@ -18,7 +19,7 @@ from app.state.mirror import Mirror
 from app.state.power import PowerNotes
 from app.watcher.choose import obsolete
 from tests.unit.workers.conftest import MACHINE, Bottle
-from workers import power
+from workers import power, turn
 from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachable
 from workers.power import power_off_task, power_on_task
 from workers.pxe_arm import pxe_arm
@@ -29,12 +30,32 @@ from workers.turn import Turn
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(power, "REACHED_WITHIN_S", 0.1)
+    monkeypatch.setattr(power, "RECORDED_WITHIN_S", 0.1)
+    monkeypatch.setattr(power, "RECORD_PAUSE_S", 0.01)
 
 
 def run(task: object, **kwargs: str) -> tuple[str, str]:
     """State and words of the task, run eagerly."""
     result = task.apply(kwargs={"machine_id": MACHINE, **kwargs})  # type: ignore[attr-defined]  # a Celery task
     return result.state, str(result.result)
+
+
+class Faltering:
+    """An Omni that breaks off so many times amid an update. stores: it has done it all the same."""
+
+    def __init__(self, bottle: Bottle, monkeypatch: pytest.MonkeyPatch, *, times: int, stores: bool) -> None:
+        self.faltered = 0
+        update: Any = bottle.omni.update
+
+        def faltering(kind: Kind, machine_id: str, *args: Any, **options: Any) -> Resource:
+            if self.faltered >= times:
+                return update(kind, machine_id, *args, **options)  # type: ignore[no-any-return]
+            self.faltered += 1
+            if stores:
+                update(kind, machine_id, *args, **options)
+            raise OmniUnavailable("Update", f"{kind.value}/{machine_id}", "Socket closed")
+
+        monkeypatch.setattr(bottle.omni, "update", faltering)
 
 
 def in_cluster(bottle: Bottle, installed: bool = False) -> None:
@@ -118,6 +139,43 @@ def test_idle_machine_is_powered_off_and_recorded(bottle: Bottle) -> None:
     assert bottle.bmc.commands == ["off"]
     assert bottle.spec(Kind.POWER_OPERATION).last_power_operation == PowerState.OFF
     assert bottle.facts().agent_accessible is False
+
+
+def test_power_off_that_the_bmc_did_not_execute_is_not_recorded(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    bottle.give(Kind.POWER_OPERATION, last_power_operation=PowerState.ON)
+    bottle.bmc.fails["off"] = BmcRefused("no", executed=False)
+    assert run(power_off_task)[0] == "FAILURE"
+    assert bottle.spec(Kind.POWER_OPERATION).last_power_operation == PowerState.ON
+
+
+def test_power_off_that_omni_does_not_record_is_not_sent(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    omni = Faltering(bottle, monkeypatch, times=1000, stores=False)
+    assert run(power_off_task)[1].startswith("skipped: Omni cannot be reached")
+    assert omni.faltered > 1
+    assert bottle.bmc.commands == []
+
+
+def test_machine_allocated_while_omni_faltered_is_not_powered_off(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bottle.accepted()
+    bottle.wiped()
+    bottle.give(Kind.POWER_OPERATION, last_power_operation=PowerState.ON)
+    monkeypatch.setattr(turn, "CONFIRMED_FOR_S", 0.0)
+    update: Any = bottle.omni.update
+
+    def slowly(kind: Kind, machine_id: str, *args: Any, **options: Any) -> Resource:
+        bottle.omni.give(Kind.INFRA_MACHINE, MACHINE, cluster_talos_version="1.13.7", preferred_power_state=1)
+        return update(kind, machine_id, *args, **options)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(bottle.omni, "update", slowly)
+    assert run(power_off_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == []
+    assert bottle.spec(Kind.POWER_OPERATION).last_power_operation == PowerState.ON
 
 
 def test_machine_allocated_at_the_last_moment_is_not_powered_off(bottle: Bottle) -> None:
@@ -211,6 +269,30 @@ def test_reboot_that_was_never_sent_is_not_recorded(bottle: Bottle, monkeypatch:
     run(reboot_task)
     assert bottle.bmc.commands == []
     assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == ""
+
+
+@pytest.mark.parametrize("stores", [True, False])
+def test_reboot_is_sent_once_though_omni_broke_off_amid_its_record(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, stores: bool
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+    Faltering(bottle, monkeypatch, times=2, stores=stores)
+    assert run(reboot_task)[0] == "SUCCESS"
+    assert bottle.bmc.commands == ["reboot"]
+    assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == "r1"
+
+
+def test_requested_reboot_whose_record_omni_never_confirms_is_a_failure_that_a_person_can_see(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+    Faltering(bottle, monkeypatch, times=1000, stores=True)
+    state, words = run(reboot_task)
+    assert state == "FAILURE" and "was not sent" in words and "ask for another reboot" in words
+    assert bottle.bmc.commands == []
+    assert bottle.services.history.read(MACHINE)[0].outcome == "failed"
 
 
 def test_reboot_that_redis_kept_from_being_sent_is_not_recorded(
