@@ -42,7 +42,7 @@ def main() -> None:
 @main.command(cls=OptionsCommand)
 def run(arguments: tuple[str, ...]) -> None:
     """Run the whole provider on this machine, with a Redis of its own unless --redis-url is given."""
-    settings = _load(arguments, serves=True)
+    settings = _load(arguments, "run")
     from app import supervisor
 
     sys.exit(supervisor.run(settings, arguments, os.environ))
@@ -143,7 +143,7 @@ def version() -> None:
 @main.command(cls=OptionsCommand)
 def web(arguments: tuple[str, ...]) -> None:
     """Run the public port: HTTP for firmware, pages and API, and the agents' tunnels."""
-    settings = _load_process(arguments, "web", serves=True)
+    settings = _load_process(arguments, "web")
     from app.front import main as front
 
     front.run(settings)
@@ -200,22 +200,23 @@ def flower(arguments: tuple[str, ...]) -> None:
     workers_flower.run(settings)
 
 
-def _load(options: tuple[str, ...], *, client: bool = False, serves: bool = False) -> Settings:
-    from app.start_checks import CHECKED, problems, problems_of_serving
+def _load(options: tuple[str, ...], process: str = "") -> Settings:
+    """Read the settings of a process, or, without its name, of a command for a person."""
+    from app.start_checks import CHECKED, checks_of
     from config.settings import SettingsError, load
 
     try:
         # A child of `run` that has to be started again must come up with what `run` found good.
-        if client or CHECKED in os.environ:
-            return load(options, os.environ, client=client)
-        return load(options, os.environ, further=problems_of_serving if serves else problems)
+        if not process or CHECKED in os.environ:
+            return load(options, os.environ, client=not process)
+        return load(options, os.environ, further=checks_of(process))
     except SettingsError as error:
         refuse(str(error))
 
 
-def _load_process(options: tuple[str, ...], process: str, *, serves: bool = False) -> Settings:
+def _load_process(options: tuple[str, ...], process: str) -> Settings:
     """Read the settings of a process; processes that it starts read them anew from the environment."""
-    settings = _load(options, serves=serves)
+    settings = _load(options, process)
     os.environ["OMNI_METAL_ARGV"] = json.dumps(options)
     from config import logs
 
@@ -228,7 +229,7 @@ def _load_process(options: tuple[str, ...], process: str, *, serves: bool = Fals
 
 def _load_client(options: tuple[str, ...]) -> Settings:
     """Read the settings of a command for a person, with the Redis that `run` has started here, if it has."""
-    settings = _load(options, client=True)
+    settings = _load(options)
     from config import logs
 
     logs.configure(settings.debug, "command", quiet=True)

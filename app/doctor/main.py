@@ -12,7 +12,7 @@ from app.doctor.finding import Report, Verdict
 from app.doctor.render import as_data, lines, without_secrets
 from app.doctor.runner import Check, run_checks
 from app.doctor.site import Site
-from app.start_checks import problems_of_serving
+from app.start_checks import problems_of_all
 from config import logs
 from config.settings import examine
 
@@ -30,7 +30,7 @@ def run(
         as_json: write one JSON object at the end instead of a line for each check.
         checks: what to look at.
     """
-    settings, wrong = examine(argv, environ, further=problems_of_serving)
+    settings, wrong = examine(argv, environ, further=problems_of_all)
     logs.configure(settings.debug, "command", quiet=True)
     clean = without_secrets(settings)
     site, reports = Site(settings, wrong), list[Report]()

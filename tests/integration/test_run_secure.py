@@ -34,7 +34,7 @@ def test_child_that_is_started_again_comes_up_with_a_key_that_has_expired_since(
         assert site.process.poll() is None
 
 
-@pytest.mark.parametrize("command", ["run", "watcher", "worker bmc", "gateway"])
+@pytest.mark.parametrize("command", ["run", "watcher", "worker bmc"])
 def test_key_that_has_expired_ends_a_process_with_status_2_and_one_message(tmp_path, command):
     key = make_key("bare-metal", created_s=1_700_000_000, life_s=1000)
     ended = subprocess.run(

@@ -1,4 +1,6 @@
-from app.start_checks import problems, problems_of_serving
+import pytest
+
+from app.start_checks import checks_of, problems, problems_of_serving
 from config.settings import Settings
 from lab.omni.keys import make_key
 
@@ -41,3 +43,19 @@ def test_extra_documents_are_looked_at_where_machines_are_served(tmp_path):
     settings = _settings(extra_machine_config_path=path)
     assert list(problems(settings)) == []
     assert [option for option, _ in problems_of_serving(settings)] == ["extra-machine-config-path"] * 2
+
+
+@pytest.mark.parametrize("process", ["run", "watcher", "worker-bmc", "worker-poll", "worker-wipe"])
+def test_process_that_asks_omni_does_not_start_with_a_key_that_has_expired(process):
+    ((option, said),) = checks_of(process)(_with_expired_key())
+    assert option == "service-account-key"
+    assert said.startswith("the key in it expired at 2023-11-14 22:30 UTC; make another")
+
+
+@pytest.mark.parametrize("process", ["web", "gateway", "beat", "flower"])
+def test_process_that_serves_machines_starts_with_a_key_that_has_expired(process):
+    assert list(checks_of(process)(_with_expired_key())) == []
+
+
+def _with_expired_key():
+    return _settings(service_account_key=make_key("bare-metal", created_s=1_700_000_000, life_s=1000).variable)
