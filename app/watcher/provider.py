@@ -26,13 +26,15 @@ from app.state.metrics import QUEUES
 from app.state.mirror import Mirror
 from app.state.parts import parts_down
 from app.watcher.join import JoinKeeper
-from app.watcher.problem import Problem, redis_away
+from app.watcher.problem import Problem, fault, redis_away
 from config.settings import Settings
 
 log = structlog.get_logger()
 
 STATIC_LABEL = "omni.sidero.dev/is-static-infra-provider"
 INSTALLATION = "omni-metal/installation"
+# Another program keeps our annotations when it writes its own heartbeat, but not in step with it.
+HEARTBEAT = "omni-metal/heartbeat"
 INSTALLATION_KEY = "om:installation"
 # Omni shows a provider as gone after 31 s without a heartbeat; one may be lost.
 HEARTBEAT_EVERY_S = 20.0
@@ -52,7 +54,7 @@ class Provider:
         self._quiet_until_s = 0.0
         self._installation = ""
         self._stop, self._due = threading.Event(), threading.Event()
-        self._failure: OmniError | redis.RedisError | None = None
+        self._failure: Exception | None = None
 
     def other_alive(self) -> Problem | None:
         """Another provider runs under our id. Raises OmniError, redis.RedisError."""
@@ -109,6 +111,7 @@ class Provider:
             draft.spec.last_heartbeat_timestamp.GetCurrentTime()
             draft.spec.error = error
             draft.annotations[INSTALLATION] = installation
+            draft.annotations[HEARTBEAT] = draft.spec.last_heartbeat_timestamp.ToJsonString()
 
         self._omni.update(Kind.PROVIDER_HEALTH_STATUS, self._settings.id, edit, create=True)
 
@@ -133,7 +136,9 @@ class Provider:
         failure = self._failure
         if failure is None:
             return None
-        return Problem.of(failure) if isinstance(failure, OmniError) else redis_away(failure)
+        if isinstance(failure, OmniError):
+            return Problem.of(failure)
+        return redis_away(failure) if isinstance(failure, redis.RedisError) else fault("no heartbeat is sent", failure)
 
     @property
     def join_problem(self) -> Problem | None:
@@ -164,6 +169,10 @@ class Provider:
                     log.warning("heartbeat_failed", error=str(error))
                 self._failure = error
                 pause_s = HEARTBEAT_RETRY_S
+            except Exception as error:  # the outer edge: Omni would show us as gone if this thread ended
+                if self._failure is None:
+                    log.exception("heartbeat_broke")
+                self._failure = error
             if not self._stop.is_set():
                 self._due.wait(max(0.0, pause_s - (time.monotonic() - began_s)))
 
@@ -176,9 +185,15 @@ def heartbeat_of_another_s(health: Resource | None, installation: Callable[[], s
         installation: gives the name of this installation.
         now: the time.
     """
-    if health is None or health.annotations.get(INSTALLATION) == installation():
+    if health is None:
         return None
-    beat = health.spec.last_heartbeat_timestamp.ToDatetime(tzinfo=UTC)
+    stamp = health.spec.last_heartbeat_timestamp
+    try:
+        beat, written = stamp.ToDatetime(tzinfo=UTC), stamp.ToJsonString()
+    except ValueError:
+        return None  # no time at all, so nobody's lately
+    if health.annotations.get(INSTALLATION) == installation() and health.annotations.get(HEARTBEAT, written) == written:
+        return None
     age_s = (now - beat).total_seconds()
     return age_s if abs(age_s) < OTHER_ALIVE_S else None
 

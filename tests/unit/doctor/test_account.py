@@ -13,7 +13,7 @@ from app.doctor.finding import Verdict
 from app.omni.account import load_account
 from app.omni.errors import EulaNotAccepted, NotAuthenticated, NotRegistered, OmniUnavailable, RoleInsufficient
 from app.omni.kinds import Kind
-from app.watcher.provider import INSTALLATION, INSTALLATION_KEY, STATIC_LABEL
+from app.watcher.provider import HEARTBEAT, INSTALLATION, INSTALLATION_KEY, STATIC_LABEL
 from config.settings import Settings
 from lab.omni.keys import make_key
 from tests.unit.omni_in_memory import PROVIDER, InMemoryOmni
@@ -141,6 +141,16 @@ def test_provider_of_another_installation_is_told(theirs, forced, verdict):
     assert "another provider runs under this id" in finding.words
 
 
+def test_provider_that_keeps_our_annotations_with_its_own_heartbeat_is_told():
+    omni, client = InMemoryOmni(), fakeredis.FakeRedis()
+    client.set(INSTALLATION_KEY, "ours")
+    stamp = datetime.now(UTC) - timedelta(seconds=40)
+    beat(omni, "ours", ago=timedelta(seconds=40), **{HEARTBEAT: stamp.isoformat()})
+    beat(omni, "")  # as the Go provider writes it: what stands there but for the time
+    _, finding = account.look_at_registration(site(omni, client))
+    assert finding.verdict is Verdict.FAILED
+
+
 def test_provider_that_has_ended_is_no_other_one():
     omni = InMemoryOmni()
     beat(omni, "theirs", ago=timedelta(seconds=60))
@@ -173,10 +183,11 @@ def test_installation_is_found_in_the_state_directory_while_redis_is_away(tmp_pa
     assert account.installation(site(client=client, state_dir=tmp_path / "missing")) == ""
 
 
-def beat(omni, installation, ago=timedelta()):
+def beat(omni, installation, ago=timedelta(), **annotations):
     def edit(draft):
         draft.spec.last_heartbeat_timestamp.FromDatetime(datetime.now(UTC) - ago)
         if installation:
             draft.annotations[INSTALLATION] = installation
+        draft.annotations.update(annotations)
 
     omni.update(Kind.PROVIDER_HEALTH_STATUS, PROVIDER, edit, create=True)

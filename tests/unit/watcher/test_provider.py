@@ -96,3 +96,48 @@ def test_joining_is_read_again_with_each_heartbeat(site, monkeypatch):
                 time.sleep(0.01)
     finally:
         site.provider.stop()
+
+
+def until(condition):
+    ends_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)
+
+
+def test_fault_in_a_heartbeat_is_told_and_the_heartbeats_go_on(site, monkeypatch):
+    monkeypatch.setattr(provider_module, "HEARTBEAT_EVERY_S", 0.05)
+    faults = [ValueError("a fault")] * 2
+
+    def parts_down(*_):
+        if faults:
+            raise faults.pop()
+        return []
+
+    monkeypatch.setattr(provider_module, "parts_down", parts_down)
+    monkeypatch.setattr(provider_module, "STARTING_S", -1.0)
+    problems = []
+    site.provider.keep_beating()
+    try:
+        until(
+            lambda: (
+                problems.append(site.provider.problem) or (Kind.PROVIDER_HEALTH_STATUS, PROVIDER) in site.omni.stored
+            )
+        )
+    finally:
+        site.provider.stop()
+    assert not faults
+    assert "fault" in {problem.code for problem in problems if problem}
+
+
+def test_our_own_heartbeat_is_nobody_elses_and_one_that_another_wrote_over_it_is(site):
+    site.provider.beat()
+    assert site.provider.other_alive() is None
+    site.omni.update(
+        Kind.PROVIDER_HEALTH_STATUS,
+        PROVIDER,
+        lambda d: d.spec.last_heartbeat_timestamp.FromMilliseconds(int(time.time() * 1000) - 5_000),
+    )
+    assert site.provider.other_alive().code == "another-provider"
+    site.provider.beat()
+    assert site.provider.other_alive() is None
