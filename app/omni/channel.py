@@ -20,6 +20,8 @@ COMPRESSION = grpc.Compression.Gzip
 KEEPALIVE_TIMEOUT_MS = 20_000
 # grpc's own limit is 120 s: too long a wait after Omni is back.
 RECONNECT_FIRST_MS = 500
+# Of one attempt: TCP, TLS and HTTP/2's greeting together, with Omni on another continent and a packet lost on the way.
+CONNECT_LIMIT_MS = 5_000
 RECONNECT_LIMIT_MS = 5_000
 
 
@@ -52,7 +54,7 @@ def open_channel(place: Endpoint, pin: Pin | None = None) -> grpc.Channel:
         # Else grpc sends two pings and no more while we have nothing to say, as is the way of a watch.
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_FIRST_MS),
-        ("grpc.min_reconnect_backoff_ms", RECONNECT_FIRST_MS),
+        ("grpc.min_reconnect_backoff_ms", CONNECT_LIMIT_MS),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_LIMIT_MS),
     ]
     if place.loopback:

@@ -1,16 +1,17 @@
-"""A way to a server that can fall silent: nothing is passed on any more, and no connection ends."""
+"""A way to a server that can fall silent (nothing is passed on any more, and no connection ends), or be slow."""
 
 import contextlib
 import socket
 import threading
+import time
 
 
 class DeafProxy:
-    """Use as a context manager. `deaf` says whether it is."""
+    """Use as a context manager. `deaf` says whether it is, `delay_s` how long each packet takes."""
 
     def __init__(self, port):
         """port: of the server, on the loopback."""
-        self.deaf = False
+        self.deaf, self.delay_s = False, 0.0
         self._behind = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -38,6 +39,7 @@ class DeafProxy:
     def _pump(self, source, sink):
         with contextlib.suppress(OSError):
             while chunk := source.recv(65536):
+                time.sleep(self.delay_s)
                 if not self.deaf:
                     sink.sendall(chunk)
             sink.shutdown(socket.SHUT_RDWR)

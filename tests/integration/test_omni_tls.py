@@ -21,6 +21,7 @@ from lab.omni.certificates import make_authority, make_certificate
 from lab.omni.keys import make_key
 from lab.omni.signatures import Signatures
 from lab.omni.thread import OmniThread
+from tests.integration.deaf_proxy import DeafProxy
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +96,17 @@ def test_certificate_of_an_authority_of_the_system_is_trusted(trust, authority):
         omni.create(Kind.WIPE_STATUS, M)
         with omni.watch(Kind.WIPE_STATUS) as watch:
             assert len(next(watch).resources) == 1
+
+
+def test_first_call_to_an_omni_that_is_far_away_is_answered(trust, authority):
+    trust(authority)
+    with (
+        serving(make_certificate(HERE, authority=authority)) as server,
+        DeafProxy(int(server.endpoint.rpartition(":")[2])) as proxy,
+        Omni(f"https://{HERE}:{proxy.port}", "bm") as omni,
+    ):
+        proxy.delay_s = 0.3  # for each packet of TLS' and HTTP/2's greetings
+        assert omni.get(Kind.INFRA_MACHINE, M) is None
 
 
 def test_certificate_of_an_unknown_authority_is_refused_in_words(trust, authority):
