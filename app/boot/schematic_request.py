@@ -26,7 +26,7 @@ _WORDS_LIMIT = 300
 _ID = re.compile(r"[0-9a-f]{64}")
 _OK = (200, 201)
 # A factory that refuses an argument may quote it.
-_INLINE = re.compile(r"(talos\.config\.inline=)[A-Za-z0-9+/=]+")
+_INLINE = re.compile(r"(talos\.config\.inline)(?:=|%3D|&#61;|\\u003d)[^\s\"']+", re.IGNORECASE)
 # A factory or a proxy before it that says "not now".
 _BUSY = (408, 425, 429)
 
@@ -117,5 +117,5 @@ def why_failed(error: urllib3.exceptions.HTTPError) -> str:
 
 def _clean(text: str) -> str:
     """A peer's text, fit for a log line and a console: one line, printable, short, and without our join token."""
-    text = _INLINE.sub(r"\1[machine configuration]", text)
+    text = _INLINE.sub(r"\1=[machine configuration]", text)
     return "".join(c if c.isprintable() else " " for c in text[:_WORDS_LIMIT]).strip()

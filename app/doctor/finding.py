@@ -23,11 +23,15 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. words: how it stands; remedy: what to do about it, or ''."""
+    """One thing that was looked at. words: how it stands; remedy: what to do about it, or ''.
+
+    blocking: where it failed, checks that need this one make no sense.
+    """
 
     verdict: Verdict
     words: str
     remedy: str = ""
+    blocking: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,11 @@ class Report:
         """The worst of the findings."""
         return max((finding.verdict for finding in self.findings), key=lambda v: v.badness, default=Verdict.OK)
 
+    @property
+    def blocks(self) -> bool:
+        """Whether something failed without which checks that need this one make no sense."""
+        return any(finding.verdict is Verdict.FAILED and finding.blocking for finding in self.findings)
+
 
 def ok(words: str) -> Finding:
     """It is as it should be."""
@@ -54,9 +63,9 @@ def warning(words: str, remedy: str) -> Finding:
     return Finding(Verdict.WARNING, words, remedy)
 
 
-def failed(words: str, remedy: str) -> Finding:
+def failed(words: str, remedy: str, *, blocking: bool = True) -> Finding:
     """It keeps the provider, or a part of it, from working."""
-    return Finding(Verdict.FAILED, words, remedy)
+    return Finding(Verdict.FAILED, words, remedy, blocking)
 
 
 def skipped(words: str, remedy: str = "") -> Finding:

@@ -138,12 +138,12 @@ def _persistence(state: State) -> list[Finding]:
     broken = "aof_last_write_status" if appends else "rdb_last_bgsave_status"
     if info.get(broken, "ok") != "ok":
         words = "it could not write to disk the last time, and may refuse all writes"
-        found.append(failed(words, "see whether its disk is full, and read its log"))
+        found.append(failed(words, "see whether its disk is full, and read its log", blocking=False))
     if appends:
         return found
     if state.saves == "":
         words = "no persistence: a restart of it loses the queues, failed attempts and refused BMC logins, history"
-        return [*found, failed(words, KEEP)]
+        return [*found, failed(words, KEEP, blocking=False)]
     if state.saves is None:
         words = "no append-only file; whether it saves snapshots it does not say (CONFIG is not allowed)"
         return [*found, warning(words, KEEP)]
@@ -159,12 +159,13 @@ def _memory(state: State) -> list[Finding]:
         remedy = f"set `maxmemory-policy {SAFE_POLICY}` in its configuration"
         if limit_bytes:
             words = f"eviction policy {policy}: when memory is full, leases and queued tasks are thrown away"
-            found.append(failed(words, remedy))
+            found.append(failed(words, remedy, blocking=False))
         else:
             found.append(warning(f"eviction policy {policy}, without effect while there is no memory limit", remedy))
     if limit_bytes and used_bytes >= NEARLY_FULL * limit_bytes:
         words = f"{used_bytes / limit_bytes:.0%} of its memory limit is used; a full one refuses all writes"
-        found.append(failed(words, "raise `maxmemory`, and let it serve nothing but the provider"))
+        remedy = "raise `maxmemory`, and let it serve nothing but the provider"
+        found.append(failed(words, remedy, blocking=False))
     return found
 
 

@@ -85,7 +85,7 @@ def _not_to_be_done(check: Check, site: Site, needed: Mapping[str, Report]) -> s
         if option in site.wrong_options:
             return f"because {OPTIONS[option].flag} is wrong"
     for name, report in needed.items():
-        if report.verdict is Verdict.FAILED:
+        if report.blocks:
             return f"because {name} failed"
         if report.verdict is Verdict.SKIPPED:
             return f"because {name} was skipped"

@@ -102,7 +102,7 @@ class Handshake:
         try:
             self._client.do_handshake()
         except ssl.SSLWantReadError:
-            return
+            self._door.loop.remove_writer(self._client.fileno())
         except ssl.SSLWantWriteError:
             self._door.loop.add_writer(self._client.fileno(), self._step)
         except (ssl.SSLEOFError, ConnectionError):

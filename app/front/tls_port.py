@@ -27,8 +27,9 @@ log = structlog.get_logger()
 def tls_port(settings: Settings, splicer: Splicer, listeners: Sequence[socket.socket]) -> Iterator[None]:
     """Take connections over TLS until it is left. Those that are spliced by then are the splicer's."""
     client = connect(settings)
+    host = socket.gethostname()
     certificates = certificates_of(settings, Mirror(client, sealer(settings)))
-    with serving(certificates, splicer, listeners, tell=lambda words: note_tls(client, words)):
+    with serving(certificates, splicer, listeners, tell=lambda words: note_tls(client, host, words)):
         log.info("tls_port_open", port=settings.tls_api_port)
         yield
 

@@ -120,7 +120,7 @@ def _content(text: str) -> dict[str, Any]:
         raise KeyInvalid(f"is not base64; {COPY}") from None
     try:
         content = json.loads(decoded)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise KeyInvalid(f"is base64, but not of JSON; {COPY}") from None
     if not isinstance(content, dict):
         raise KeyInvalid(f"is base64 of JSON, but not of an object with `name` and `pgp_key`; {COPY}")

@@ -163,7 +163,7 @@ def _life_s(primary: Sequence[Packet], holder: bytes) -> int:
         said = _said(Fields(signature.body))
         created_s = int.from_bytes(said.get(CREATED, b""), "big")
         if said and said.get(ISSUER, holder) == holder and created_s > newest_s:
-            newest_s, life_s = created_s, int.from_bytes(said.get(KEY_LIFE, b""), "big")
+            newest_s, life_s = created_s, int.from_bytes(said.get(KEY_LIFE, b"")[:4], "big")
     return life_s
 
 

@@ -36,6 +36,8 @@ _PRECONDITION: Final[dict[str, type[OmniError]]] = {
     "Destroy": errors.PendingFinalizers,
     "Teardown": errors.PendingFinalizers,
 }
+# What is UNKNOWN and passes: a shutdown, and Omni's store that chooses another leader or is slow.
+_PASSING: Final = ("stream removed", "etcdserver: ")
 _READING: Final = ("Get", "List", "Watch")
 _EULA: Final = ("eula", "license agreement", "licence agreement")
 _ROLE: Final = ("insufficient role", "no access is permitted", "not allowed")
@@ -74,7 +76,7 @@ def _unknown(method: str, words: str) -> type[OmniError]:
     """A stream that Omni ends by shutting down comes so; else it is a fault of the request."""
     if method == "Watch":
         return errors.WatchEnded
-    return errors.OmniUnavailable if words.startswith("stream removed") else errors.InvalidRequest
+    return errors.OmniUnavailable if words.startswith(_PASSING) else errors.InvalidRequest
 
 
 def _precondition(method: str, words: str) -> type[OmniError]:

@@ -62,11 +62,12 @@ def note_watcher(client: redis.Redis, health: WatcherHealth) -> None:
     client.set(WATCHER, json.dumps(asdict(health)), ex=WATCHER_S)
 
 
-def note_tls(client: redis.Redis, words: str) -> None:
-    """Why agents cannot come over TLS, or soon will not be able to; '' where they can."""
+def note_tls(client: redis.Redis, host: str, words: str) -> None:
+    """Why agents cannot come over TLS to this host, or soon will not be able to; '' where they can."""
+    noted = _words_of_host(client.get(TLS))
     if words:
-        client.set(TLS, words, ex=TLS_S)
-    else:
+        client.set(TLS, f"{host}\n{words}", ex=TLS_S)
+    elif noted and noted[0] == host:  # what another host said is for that one to take back
         client.delete(TLS)
 
 
@@ -80,7 +81,8 @@ def health(client: redis.Redis) -> Health:
     """The health of all parts. Raises `redis.RedisError`."""
     text, complete, tls = client.mget(WATCHER, COMPLETE, TLS)
     watcher = _watcher(json.loads(text)) if text else None
-    tls_problem = (watcher.tls_problem if watcher else "") or (as_bytes(tls).decode() if tls else "")
+    noted = _words_of_host(tls)
+    tls_problem = (watcher.tls_problem if watcher else "") or (noted[1] if noted else "")
     return Health(
         omni_connected=bool(watcher and watcher.omni_connected),
         watcher_alive=watcher is not None,
@@ -98,3 +100,11 @@ def health(client: redis.Redis) -> Health:
 def _watcher(said: dict[str, Any]) -> WatcherHealth:
     """What a watcher said, of whichever version it is."""
     return WatcherHealth(**{field.name: said[field.name] for field in fields(WatcherHealth) if field.name in said})
+
+
+def _words_of_host(noted: object) -> tuple[str, str] | None:
+    """The host that serves TLS, and what it says is wrong."""
+    if noted is None:
+        return None
+    host, _, words = as_bytes(noted).decode().partition("\n")
+    return host, words

@@ -310,7 +310,8 @@ def test_redis_that_loses_or_refuses_is_said(place, options, words, remedy):
     assert words in told.words("redis")
     assert remedy in told.remedies("redis")
     assert "canary" not in told.text
-    assert told.words("queues") == "because redis failed"
+    # What is said of the others helps as long as Redis answers.
+    assert (told.words("queues") == "because redis failed") is (words in ("refuses the login", "it is a replica"))
 
 
 def test_redis_that_is_away_is_said(place):

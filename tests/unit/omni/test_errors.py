@@ -31,6 +31,8 @@ CASES = [
     ("Create", CODE.UNKNOWN, "error parsing version", errors.InvalidRequest),
     ("Create", CODE.UNKNOWN, "owner is already set", errors.InvalidRequest),
     ("Update", CODE.UNKNOWN, "unknown phase", errors.InvalidRequest),
+    ("Update", CODE.UNKNOWN, "etcdserver: request timed out", errors.OmniUnavailable),
+    ("Get", CODE.UNKNOWN, "etcdserver: leader changed", errors.OmniUnavailable),
     ("Update", CODE.UNKNOWN, "Stream removed (Data frame with END_STREAM flag received)", errors.OmniUnavailable),
     ("Update", CODE.FAILED_PRECONDITION, "update conflict", errors.Conflict),
     ("Update", CODE.NOT_FOUND, "", errors.NotFound),

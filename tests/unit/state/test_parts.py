@@ -54,12 +54,13 @@ def test_factory_that_failed_is_told_until_it_answers(store):
 def test_tls_that_cannot_be_had_is_told_by_whoever_serves_it_and_by_the_watcher(store):
     for queue in QUEUES:
         note_worker(store, queue, "h1")
-    note_tls(store, "the certificate has expired")
+    note_tls(store, "h1", "the certificate has expired")
+    note_tls(store, "h2", "")
     assert parts_down(store, QUEUES) == ["TLS: the certificate has expired"]
     note_watcher(store, WatcherHealth(omni_connected=True, problem="", tls_problem="the CA has expired"))
     assert parts_down(store, QUEUES) == ["TLS: the CA has expired"]
     note_watcher(store, WatcherHealth(omni_connected=True, problem=""))
-    note_tls(store, "")
+    note_tls(store, "h1", "")
     assert parts_down(store, QUEUES) == []
 
 
