@@ -4,6 +4,8 @@ VENV := .venv
 STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 ARGS ?=
+# Tests of whole sites mostly wait: three at a time keep two processors busy.
+SIDE_BY_SIDE := -n 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab test test-interop check bench faults protos docs clean
@@ -17,10 +19,11 @@ setup: $(STAMP) ## make .venv with everything in it
 lab: $(STAMP) ## a rack of virtual machines that live their whole life; ARGS='--once --machines 12', see ARGS=--help
 	@$(BIN)/omni-metal lab $(ARGS)
 
-test: $(STAMP) ## unit, property, integration and interop tests, then all faults, side by side; ARGS='-k wipe'
+test: $(STAMP) ## unit, property, integration and interop tests, then all faults; ARGS='-k wipe'
 ifeq ($(ARGS),)
-	@$(BIN)/python -m pytest -m "not fault"
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m fault tests/integration
+	@$(BIN)/python -m pytest tests/unit tests/properties
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadscope --no-loadscope-reorder -m "not fault" tests/integration tests/interop
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist worksteal -m fault tests/integration
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
@@ -29,7 +32,7 @@ test-interop: $(STAMP) ## against the libraries of a real Omni and of real agent
 	@$(BIN)/python -m pytest tests/interop $(ARGS)
 
 faults: $(STAMP) ## do all faults to a whole site; prints what came of each, and writes docs/faults.md
-	@$(BIN)/python -m pytest -p tests.fault_table --fault-table docs/faults.md -n 3 --dist worksteal -m fault \
+	@$(BIN)/python -m pytest -p tests.fault_table --fault-table docs/faults.md $(SIDE_BY_SIDE) --dist worksteal -m fault \
 		tests/integration
 
 check: $(STAMP) ## style, types and the directions of imports

@@ -42,7 +42,7 @@ def wipe_disks(turn: Turn) -> str:
         spec.wiped_node_unique_token = ticket.node_unique_token
 
     turn.store(Kind.WIPE_STATUS, record)
-    return f"wiped all disks for wipe id {ticket.wipe_id!r}"
+    return "wiped all disks" + (f" for wipe id {ticket.wipe_id!r}" if ticket.wipe_id else "")
 
 
 def _wipe(turn: Turn) -> WipeTicket:

@@ -24,7 +24,7 @@ class Standing:
         self._redis, self._followers, self._provider = client, followers, provider
         self._lock = threading.Lock()
         self._stuck: dict[str, Problem] = {}
-        self._code = ""
+        self._code: str | None = None
 
     def connected(self) -> bool:
         """Whether everything that Omni has stands in the mirror, and Omni does what we ask it to."""

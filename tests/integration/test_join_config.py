@@ -138,6 +138,7 @@ def test_configuration_that_is_not_there_yet_is_told_and_served_once_it_is(tmp_p
     with WholeSite(tmp_path, machines=1, wipe_s=0.2, boot_s=0.2) as site:
         omni = site.thread.rack.omni
         site.thread.call(omni.joining.withdraw)
+        wait_until(lambda: told(site)["code"] == "no-join-config", FOLLOWED_S)  # what was read before stays until then
         site.redis.flushall()
         wait_until(site.complete, UP_S)
         wait_until(lambda: "has not been read from Omni yet" in config(site)[1], UP_S)

@@ -72,6 +72,13 @@ def test_all_well_is_told_as_connected(site):
     assert (found.omni_connected, found.problem, found.code, found.remedy) == (True, "", "", "")
 
 
+def test_omni_that_is_well_from_the_start_is_logged_once(site):
+    with capture_logs() as logs:
+        site.told()
+        site.told()
+    assert [entry["event"] for entry in logs] == ["omni_ready"]
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_each_trouble_has_its_own_code_and_remedy_in_the_log_and_in_redis(site, trouble):
     error = trouble("Watch", "infra_machine", "as Omni says it")
