@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from app.startup import without_login
+from app.startup import redis_trouble, without_login
 from config.settings import Settings
 
 FAILED: Final = 1
@@ -17,9 +17,10 @@ def tell(message: str) -> None:
 
 
 def no_redis(settings: Settings, error: Exception) -> int:
-    """Say that Redis does not answer, and what to do; return the exit status."""
+    """Say what is wrong with Redis, and what to do; return the exit status."""
+    reason, remedy = redis_trouble(error)
     tell(
-        f"Redis at {without_login(settings.redis_url)} does not answer ({error}); is omni-metal run running? Name its "
-        "--state-dir, or its --redis-url"
+        f"Redis at {without_login(settings.redis_url)} {reason}; {remedy}, or name the --state-dir of the "
+        "omni-metal run that is meant"
     )
     return FAILED

@@ -61,7 +61,16 @@ def redis_trouble(error: Exception) -> tuple[str, str]:
     """What is wrong with a Redis that answered a first command with this, and the remedy."""
     said = str(error).partition("\n")[0].rstrip(".")
     if isinstance(error, redis.AuthenticationError):
-        return f"refuses the login ({said})", "correct user and password in --redis-url"
+        # Redis speaks of HELLO, or of what is required, where none was given.
+        wrong = said.startswith("invalid")
+        reason = "refuses the login: wrong user or password" if wrong else "asks for a login"
+        return reason, "correct user and password in --redis-url"
+    if isinstance(error, redis.BusyLoadingError):
+        return "reads its data still", "wait until it has"
+    if isinstance(error, redis.InvalidResponse):
+        return f"is no Redis ({said})", "correct --redis-url"
+    if isinstance(error, redis.ResponseError):
+        return f"refuses ({said})", "correct --redis-url, or what that Redis allows"
     return f"does not answer ({said})", "start it, or correct --redis-url"
 
 

@@ -21,9 +21,9 @@ from typing import Final, TextIO
 import structlog
 
 from lab.account import Account, tell_failure, tell_summary
-from lab.flower_place import flower_place
 from lab.life import whole_life
 from lab.options import LabOptions, parse
+from lab.places import flower_place, pages_place
 from lab.product import Elsewhere, Product, ProductError
 from lab.rack import Rack
 from lab.screen import Scene, Screen, choose_screen
@@ -85,7 +85,9 @@ async def _run_in(folder: Path, options: LabOptions) -> int:
     async with Rack(replace(options.rack, state_dir=folder / "bmcs")) as rack:
         product = _product(folder, options, rack)
         screen = choose_screen(out)
-        screen.open(Scene(rack, product.url, product.log_path, flower_place(product.options)))
+        # Of a provider elsewhere this is where the machines find it, which need not be where a browser does.
+        pages = "those of the provider" if options.stand_ins else pages_place(product.url, product.options)
+        screen.open(Scene(rack, pages, product.log_path, flower_place(product.options)))
         try:
             await _live(options, rack, product, screen, account)
         except ProductError as error:

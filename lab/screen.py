@@ -42,7 +42,7 @@ class Scene:
     """Where everything is."""
 
     rack: Rack
-    api_url: str
+    pages: str
     log_path: Path
     flower: str = ""
 
@@ -69,7 +69,7 @@ class PlainScreen:
 
     def open(self, scene: Scene) -> None:
         """Say where everything is."""
-        self.say(f"{len(scene.rack.machines)} machines; pages {scene.api_url}/; log {scene.log_path}")
+        self.say(f"{len(scene.rack.machines)} machines; pages {scene.pages}; log {scene.log_path}")
         if scene.flower:
             self.say(f"Flower {scene.flower}")
 
@@ -155,7 +155,7 @@ class LiveScreen:
         scene, height = self._scene, self._console.size.height
         lines = max(LEAST_ROWS, int(height * PART_FOR_LINES))
         rows = max(LEAST_ROWS, height - lines - HEADINGS)
-        head = f"omni-metal lab   {time.monotonic() - self._began:.0f} s   pages {scene.api_url}/"
+        head = f"omni-metal lab   {time.monotonic() - self._began:.0f} s   pages {scene.pages}"
         waiting = f"waiting for: {self._step}" if self._step else ""
         return Group(
             Text(head, style="bold"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import warnings
+from typing import Any
 
 import redis
+from celery.apps.worker import Worker, install_worker_term_handler
 from celery.exceptions import SecurityWarning
 from celery.signals import heartbeat_sent
 
@@ -25,6 +27,15 @@ POOLS = {
     QUEUE_POLL: ("gevent", 250),
     QUEUE_WIPE: ("threads", 1000),
 }
+
+
+class QuietWorker(Worker):  # type: ignore[misc]  # Celery has no type hints
+    """Celery's worker, which else writes a line of its own, that is no JSON, when it is told to end."""
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Set up what is done at each signal."""
+        super().install_platform_tweaks(worker)
+        install_worker_term_handler(worker, verbose=False)
 
 
 def run(settings: Settings, queue: str) -> None:
@@ -54,4 +65,5 @@ def run(settings: Settings, queue: str) -> None:
         "--without-gossip",
         "--without-mingle",
     ]
+    app.Worker = app.subclass_with_self(QuietWorker)
     app.worker_main(argv)

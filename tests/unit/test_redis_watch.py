@@ -10,6 +10,10 @@ URL = "redis://:s3same@redis.test:6379/0"
 REFUSED = redis.ConnectionError("Error 111 connecting to redis.test:6379. Connection refused.")
 WRONG = redis.AuthenticationError("invalid username-password pair or user is disabled.")
 
+LOGIN = "correct user and password in --redis-url"
+ASKS = "asks for a login"
+MEND = "correct --redis-url, or what that Redis allows"
+
 
 class Clock:
     now_s = 1000.0
@@ -55,11 +59,39 @@ def test_redis_that_is_away_is_told_at_once_and_then_once_a_minute(watch):
     assert "s3same" not in str(lines)
 
 
-def test_wrong_password_is_told_apart(watch):
-    watch.fails = WRONG
+@pytest.mark.parametrize(
+    ("error", "reason", "remedy"),
+    [
+        (WRONG, "refuses the login: wrong user or password", LOGIN),
+        (redis.AuthenticationError("HELLO must be called with the client already authenticated"), ASKS, LOGIN),
+        (redis.AuthenticationError("Authentication required."), ASKS, LOGIN),
+        (
+            redis.exceptions.NoPermissionError("no permissions to run ping"),
+            "refuses (no permissions to run ping)",
+            MEND,
+        ),
+        (redis.ResponseError("DB index is out of range"), "refuses (DB index is out of range)", MEND),
+        (
+            redis.exceptions.InvalidResponse('Protocol error, got "<"'),
+            'is no Redis (Protocol error, got "<")',
+            "correct --redis-url",
+        ),
+        (
+            redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory"),
+            "reads its data still",
+            "wait until it has",
+        ),
+        (
+            redis.ConnectionError("Error -2 connecting to redis.test:6379. Name or service not known."),
+            "does not answer (Error -2 connecting to redis.test:6379. Name or service not known)",
+            "start it, or correct --redis-url",
+        ),
+    ],
+)
+def test_causes_are_told_apart(watch, error, reason, remedy):
+    watch.fails = error
     [line] = looks(watch, 1)
-    assert line["reason"].startswith("refuses the login")
-    assert line["remedy"] == "correct user and password in --redis-url"
+    assert (line["reason"], line["remedy"]) == (reason, remedy)
 
 
 def test_redis_that_comes_back_is_told_with_how_long_it_was_away(watch):

@@ -4,7 +4,7 @@ import pytest
 
 from lab import main as lab_main
 from lab import options as lab_options
-from lab.flower_place import flower_place
+from lab.places import flower_place, pages_place
 from lab.product import child_environment
 
 
@@ -47,6 +47,18 @@ def test_flower_is_for_a_lab_that_stays():
 )
 def test_place_of_flower_is_said_without_its_password(options, place):
     assert flower_place(["--state-dir=/s", *options]) == place
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ([], "http://127.0.0.1:9/, no login from this host"),
+        (["--api-token=sesame"], "http://127.0.0.1:9/, token as given"),
+        (["--no-such-option"], "http://127.0.0.1:9/"),
+    ],
+)
+def test_place_of_the_pages_is_said_without_their_token(options, place):
+    assert pages_place("http://127.0.0.1:9", ["--state-dir=/s", *options]) == place
 
 
 def test_unknown_options_go_to_the_provider():

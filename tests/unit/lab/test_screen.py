@@ -6,7 +6,7 @@ from rich.console import Console
 from lab.hardware import Stage
 from lab.life import Step
 from lab.observed import Observed
-from lab.screen import PlainScreen, choose_screen, in_words, rack_table
+from lab.screen import PlainScreen, Scene, choose_screen, in_words, rack_table
 from lab.story import Told
 
 STEP = Step("disks wiped", lambda machine, seen: "", 1, acted="the operator accepts the machines")
@@ -45,6 +45,18 @@ def test_table_shows_what_a_machine_does():
 
 def test_table_counts_what_does_not_fit():
     assert "and 3 more" in drawn(Rack(27), {})
+
+
+def test_start_says_what_to_open_in_a_browser(tmp_path):
+    out = io.StringIO()
+    choose_screen(out).open(
+        Scene(
+            Rack(2), "http://127.0.0.1:9/, no login from this host", tmp_path / "log", "http://127.0.0.1:8, user admin"
+        )
+    )
+    pages, flower = out.getvalue().splitlines()
+    assert "2 machines; pages http://127.0.0.1:9/, no login from this host; log " in pages
+    assert flower.endswith("Flower http://127.0.0.1:8, user admin")
 
 
 def test_without_a_terminal_there_are_plain_lines_with_times():
