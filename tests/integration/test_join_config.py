@@ -137,6 +137,7 @@ def test_replaced_configuration_is_served_without_a_restart_and_machines_join_wi
 def test_configuration_that_is_not_there_yet_is_told_and_served_once_it_is(tmp_path):
     with WholeSite(tmp_path, machines=1, wipe_s=0.2, boot_s=0.2) as site:
         omni = site.thread.rack.omni
+        wait_until(lambda: config(site)[0] == 200, UP_S)
         site.thread.call(omni.joining.withdraw)
         wait_until(lambda: told(site)["code"] == "no-join-config", FOLLOWED_S)  # what was read before stays until then
         site.redis.flushall()
