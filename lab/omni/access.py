@@ -35,10 +35,19 @@ _READABLE = frozenset(
         Place("default", f"Machines{_OMNI}"),
         Place("default", f"ConnectionParams{_OMNI}"),
         Place("default", f"SiderolinkAPIConfigs{_OMNI}"),
+        Place("default", f"FeaturesConfigs{_OMNI}"),
+        Place("default", f"TalosVersions{_OMNI}"),
+        Place("default", f"KubernetesVersions{_OMNI}"),
+        Place("ephemeral", "SysVersions.system.sidero.dev"),
+        Place("virtual", f"CurrentUsers{_OMNI}"),
         Place("meta", f"ResourceDefinitions{_META}"),
         Place("meta", f"Namespaces{_META}"),
     }
 )
+# Of these a provider sees none, its own included; so it reads nothing, and there is nothing to change.
+_UNSEEN = Place(SHARED, f"InfraProviders{_OMNI}")
+# What is made up for whoever asks does not change by itself.
+_NOT_WATCHED = frozenset({Place("virtual", f"CurrentUsers{_OMNI}")})
 # The one resource of these types that a provider may make is its own.
 _ONE_PER_PROVIDER = (f"InfraProviderStatuses{_OMNI}", f"InfraProviderHealthStatuses{_OMNI}")
 
@@ -52,11 +61,19 @@ class Access:
 
     def check_read(self, place: Place) -> None:
         """May it read this type?"""
-        if not self._is_own(place) and place not in _WRITABLE | _FINALIZERS_ONLY | _READABLE:
+        if not self._is_own(place) and place not in _WRITABLE | _FINALIZERS_ONLY | _READABLE | {_UNSEEN}:
             raise self._no_access(place)
+
+    def check_watch(self, place: Place) -> None:
+        """May it watch this type?"""
+        self.check_read(place)
+        if place in _NOT_WATCHED:
+            raise Refused(grpc.StatusCode.UNIMPLEMENTED, f"watch is not supported for {place.type}")
 
     def check_create(self, resource: state_pb2.Resource, place: Place) -> None:
         """May it create this resource?"""
+        if place == _UNSEEN:
+            raise Refused(grpc.StatusCode.ALREADY_EXISTS, f"resource {place.type}({resource.metadata.id}) exists")
         self._check_write(place)
         if place.type in _ONE_PER_PROVIDER and resource.metadata.id != self._id:
             words = f"resource ID must match the infra provider ID {self._id!r}"
@@ -72,7 +89,8 @@ class Access:
 
     def check_destroy(self, place: Place) -> None:
         """May it destroy or tear down resources of this type?"""
-        self._check_write(place)
+        if place != _UNSEEN:
+            self._check_write(place)
 
     def sees(self, resource: state_pb2.Resource) -> bool:
         """Whether it sees a resource; of the shared namespaces only what is its own."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import grpc
 import grpc.aio
 
-from app.omni.kinds import EPHEMERAL, Kind
+from app.omni.kinds import EPHEMERAL, SHARED, Kind
+from app.omni.resource import Draft, blank
 from lab.holding import Hold
-from lab.omni.access import Access
+from lab.omni.access import PROVIDER_LABEL, Access
 from lab.omni.admin import Admin
 from lab.omni.certificates import Certificate
 from lab.omni.front import Front
@@ -26,7 +28,7 @@ from lab.omni.refusing import RefuseAll
 from lab.omni.service import StateService
 from lab.omni.signatures import Signatures
 from lab.omni.signed_only import SignedOnly
-from lab.omni.store import Refused, Store
+from lab.omni.store import Observer, Place, Refused, Store
 from protos.gen.cosi import state_pb2_grpc
 
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
@@ -63,6 +65,11 @@ class StandInOmni(Admin):
         self._front: Front | None = None
         self.joining = Joining(store, provider_id, old=old)
 
+    @property
+    def refused(self) -> list[str]:
+        """What was said of each call that a provider's role does not allow."""
+        return self._service.refused
+
     async def serve(self, host: str, port: int) -> int:
         """Answer the provider at this address; port 0 takes a free one. The answer is the port."""
         # Without this a second server could listen at the same port and take half of the calls.
@@ -97,6 +104,18 @@ class StandInOmni(Admin):
         if join_token is not None and not self.joining.lets_in(join_token):
             return False
         return super().join(machine_id, node_unique_token)
+
+    def put(self, kind: Kind, resource_id: str, edit: Callable[[Draft], None]) -> None:
+        """Create a resource as its owner would, be that the provider or Omni itself."""
+        draft = Draft(blank(kind, self.provider_id, resource_id))
+        if kind.namespace(self.provider_id) in (SHARED, EPHEMERAL):
+            draft.labels[PROVIDER_LABEL] = self.provider_id
+        edit(draft)
+        self._create(draft)
+
+    def observe(self, place: Place, observer: Observer) -> None:
+        """Have `observer` told of each change of a type from now on."""
+        self._store.observe(place, observer)
 
     def fail_watches(self, words: str) -> None:
         """Report an error in every open watch, after which it says nothing more."""

@@ -19,12 +19,13 @@ from protos.gen.cosi import state_pb2, state_pb2_grpc
 
 
 class StateService(state_pb2_grpc.StateServicer):
-    """What a provider may call."""
+    """What a provider may call. refused: the words of each call that its role does not allow."""
 
     def __init__(self, store: Store, access: Access, calls: Counter[str]) -> None:
         self._store = store
         self._access = access
         self._calls = calls
+        self.refused: list[str] = []
         self._watches: set[Watching] = set()
         self._silent_types: set[str] = set()
 
@@ -55,7 +56,7 @@ class StateService(state_pb2_grpc.StateServicer):
             self._access.check_read(place)
             return state_pb2.GetResponse(resource=self._seen(place, request.id))
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
 
     async def List(self, request: state_pb2.ListRequest, context: Any) -> AsyncIterator[state_pb2.ListResponse]:
         """All resources of a type, one message each."""
@@ -64,7 +65,7 @@ class StateService(state_pb2_grpc.StateServicer):
             self._access.check_read(place)
             check_queries(request.options)
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
         for resource in self._store.list(place):
             if self._access.sees(resource):
                 yield state_pb2.ListResponse(resource=resource)
@@ -77,7 +78,7 @@ class StateService(state_pb2_grpc.StateServicer):
             resource = self._access.labelled(request.resource)
             return state_pb2.CreateResponse(resource=self._store.create(resource, request.options.owner))
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
 
     async def Update(self, request: state_pb2.UpdateRequest, context: Any) -> state_pb2.UpdateResponse:
         """A new version of a resource."""
@@ -91,7 +92,7 @@ class StateService(state_pb2_grpc.StateServicer):
             self._access.check_update(labelled, old, place)
             return state_pb2.UpdateResponse(resource=self._store.update(labelled, options.owner, phase))
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
 
     async def Teardown(self, request: state_pb2.TeardownRequest, context: Any) -> state_pb2.TeardownResponse:
         """The first half of a destruction."""
@@ -102,7 +103,7 @@ class StateService(state_pb2_grpc.StateServicer):
             ready = self._store.teardown(place, request.id, request.options.owner)
             return state_pb2.TeardownResponse(destroy_ready=ready)
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
 
     async def Destroy(self, request: state_pb2.DestroyRequest, context: Any) -> state_pb2.DestroyResponse:
         """The second half."""
@@ -113,14 +114,14 @@ class StateService(state_pb2_grpc.StateServicer):
             self._store.destroy(place, request.id, request.options.owner)
             return state_pb2.DestroyResponse()
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
 
     async def TeardownAndDestroy(
         self, request: state_pb2.TeardownAndDestroyRequest, context: Any
     ) -> state_pb2.TeardownAndDestroyResponse:
         """Not in the stand-in: it would wait for others' finalizers."""
         self._count("TeardownAndDestroy", request)
-        await _refuse(context, Refused(grpc.StatusCode.UNIMPLEMENTED, "TeardownAndDestroy"))
+        await self._refuse(context, Refused(grpc.StatusCode.UNIMPLEMENTED, "TeardownAndDestroy"))
 
     async def Watch(self, request: state_pb2.WatchRequest, context: Any) -> AsyncIterator[state_pb2.WatchResponse]:
         """Each change of a type's resources, until the caller ends it."""
@@ -128,7 +129,7 @@ class StateService(state_pb2_grpc.StateServicer):
         try:
             watching = Watching(self._store, self._access, request)
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
         if watching.type in self._silent_types:
             watching.silence()
         self._watches.add(watching)
@@ -137,7 +138,7 @@ class StateService(state_pb2_grpc.StateServicer):
                 async for response in responses:
                     yield response
         except Refused as refused:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
         finally:
             self._watches.discard(watching)
 
@@ -153,7 +154,8 @@ class StateService(state_pb2_grpc.StateServicer):
             raise Refused(grpc.StatusCode.NOT_FOUND, words)
         return resource
 
-
-async def _refuse(context: Any, refused: Refused) -> NoReturn:
-    await context.abort(refused.code, refused.words)
-    raise refused  # not reached: abort raises
+    async def _refuse(self, context: Any, refused: Refused) -> NoReturn:
+        if refused.code is grpc.StatusCode.PERMISSION_DENIED and "is owned by" not in refused.words:
+            self.refused.append(refused.words)
+        await context.abort(refused.code, refused.words)
+        raise refused  # not reached: abort raises

@@ -28,7 +28,7 @@ class Watching:
         self._news = asyncio.Event()
         self._silent = False
         self._ended: Refused | None = None
-        access.check_read(self._place)
+        access.check_watch(self._place)
         _check_options(request)
 
     @property

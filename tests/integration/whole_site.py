@@ -83,7 +83,9 @@ class WholeSite:
             self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
         self.redis.close()
+        refused = list(self.thread.rack.omni.refused)
         self.thread.__exit__()
+        assert refused == []  # a real Omni would not let a provider do it either
         assert marked_processes(self.folder) == {}
 
     def complete(self):

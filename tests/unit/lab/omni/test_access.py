@@ -89,6 +89,29 @@ def test_readable_types_of_omni_cannot_be_written(access):
     assert "only read access" in _refused(CODE.PERMISSION_DENIED, access.check_destroy, place)
 
 
+@pytest.mark.parametrize(
+    ("namespace", "type_"),
+    [
+        ("default", "FeaturesConfigs.omni.sidero.dev"),
+        ("default", "TalosVersions.omni.sidero.dev"),
+        ("default", "KubernetesVersions.omni.sidero.dev"),
+        ("default", "SiderolinkAPIConfigs.omni.sidero.dev"),
+        ("meta", "Namespaces.meta.cosi.dev"),
+        ("ephemeral", "SysVersions.system.sidero.dev"),
+        ("virtual", "CurrentUsers.omni.sidero.dev"),
+    ],
+)
+def test_what_omni_says_of_itself_may_be_read_and_not_changed(access, namespace, type_):
+    place = Place(namespace, type_)
+    access.check_read(place)
+    _refused(CODE.PERMISSION_DENIED, access.check_destroy, place)
+
+
+def test_what_omni_makes_up_for_whoever_asks_cannot_be_watched(access):
+    _refused(CODE.UNIMPLEMENTED, access.check_watch, Place("virtual", "CurrentUsers.omni.sidero.dev"))
+    access.check_watch(_place(Kind.INFRA_MACHINE))
+
+
 def test_label_of_the_provider_is_set_in_the_shared_namespaces_only(access):
     assert access.labelled(_raw(Kind.INFRA_MACHINE_STATUS)).metadata.labels[PROVIDER_LABEL] == "bm"
     assert not access.labelled(_raw(Kind.WIPE_STATUS)).metadata.labels
