@@ -192,8 +192,9 @@ class Rack:
         return total
 
     def complaints(self) -> list[str]:
-        """What should never have happened to a machine."""
-        return [f"{machine.id}: {words}" for machine in self.machines for words in machine.complaints]
+        """What should never have happened: to a machine, or a call that Omni allows no provider."""
+        told = [f"{machine.id}: {words}" for machine in self.machines for words in machine.complaints]
+        return told + [f"Omni refused a call: {words}" for words in self.omni.refused]
 
     def _omni(self) -> StandInOmni:
         if not self.options.secure:

@@ -25,6 +25,7 @@ from lab.omni.front import Front
 from lab.omni.holds import Holds
 from lab.omni.joining import Joining
 from lab.omni.refusing import RefuseAll
+from lab.omni.requested import Requested
 from lab.omni.service import StateService
 from lab.omni.signatures import Signatures
 from lab.omni.signed_only import SignedOnly
@@ -55,6 +56,7 @@ class StandInOmni(Admin):
     ) -> None:
         store = Store()
         super().__init__(provider_id, store)
+        Requested(store)
         self.signatures = signatures
         self.certificate = certificate
         self.calls: Counter[str] = Counter()

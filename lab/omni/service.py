@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from lab.omni.access import Access
+from lab.omni.access import Access, Forbidden
 from lab.omni.store import Place, Refused, Store, place_of
 from lab.omni.watch import Watching, check_queries
 from protos.gen.cosi import state_pb2, state_pb2_grpc
@@ -155,7 +155,7 @@ class StateService(state_pb2_grpc.StateServicer):
         return resource
 
     async def _refuse(self, context: Any, refused: Refused) -> NoReturn:
-        if refused.code is grpc.StatusCode.PERMISSION_DENIED and "is owned by" not in refused.words:
+        if isinstance(refused, Forbidden):
             self.refused.append(refused.words)
         await context.abort(refused.code, refused.words)
         raise refused  # not reached: abort raises

@@ -3,7 +3,7 @@ import pytest
 
 from app.omni.kinds import EPHEMERAL, SHARED, Kind
 from app.omni.resource import blank
-from lab.omni.access import PROVIDER_LABEL, Access
+from lab.omni.access import PROVIDER_LABEL, Access, Forbidden
 from lab.omni.store import Place, Refused
 
 CODE = grpc.StatusCode
@@ -50,16 +50,45 @@ def test_what_is_outside_the_providers_namespaces_may_only_be_read(access, kind)
     _refused(CODE.PERMISSION_DENIED, access.check_destroy, _place(kind))
 
 
+def _label(raw):
+    raw.metadata.labels["rack"] = "r1"
+
+
+def _annotate(raw):
+    raw.metadata.annotations["rack"] = "r1"
+
+
+def _specify(raw):
+    raw.spec.proto_spec = b"\x08\x01"
+
+
 @pytest.mark.parametrize("kind", FINALIZERS_ONLY, ids=lambda k: k.value)
 def test_of_what_is_omnis_only_the_finalizers_may_change(access, kind):
     old, new = _raw(kind), _raw(kind)
     new.metadata.finalizers.append("bm.X")
     new.metadata.version = "17"
     access.check_update(new, old, _place(kind))
-    new.metadata.labels["rack"] = "r1"
-    assert "only read access" in _refused(CODE.PERMISSION_DENIED, access.check_update, new, old, _place(kind))
+    for change in (_label, _annotate, _specify):
+        changed = blank(kind, "bm", "bm").raw
+        change(changed)
+        assert "only read access" in _refused(CODE.PERMISSION_DENIED, access.check_update, changed, old, _place(kind))
     _refused(CODE.PERMISSION_DENIED, access.check_create, new, _place(kind))
     _refused(CODE.PERMISSION_DENIED, access.check_destroy, _place(kind))
+
+
+def test_old_copy_of_what_is_omnis_is_refused_in_the_same_words_but_is_no_breach_of_the_role(access):
+    place, old, new = _place(Kind.INFRA_MACHINE), _raw(Kind.INFRA_MACHINE), _raw(Kind.INFRA_MACHINE)
+    _specify(old)
+    old.metadata.version = "2"
+    caught = []
+    for version in ("1", "2"):
+        new.metadata.version = version
+        with pytest.raises(Refused) as refused:
+            access.check_update(new, old, place)
+        caught.append(refused.value)
+    race, breach = caught
+    assert (race.code, race.words) == (breach.code, breach.words)
+    assert (isinstance(race, Forbidden), isinstance(breach, Forbidden)) == (False, True)
 
 
 @pytest.mark.parametrize("kind", [Kind.PROVIDER_STATUS, Kind.PROVIDER_HEALTH_STATUS], ids=lambda k: k.value)
@@ -70,6 +99,12 @@ def test_status_of_another_provider_cannot_be_made(access, kind):
 @pytest.mark.parametrize("type_", ["Links", "MachineStatuses", "InfraMachineConfigs", "Clusters"])
 def test_what_is_not_for_providers_is_refused(access, type_):
     words = _refused(CODE.PERMISSION_DENIED, access.check_read, Place("default", f"{type_}.omni.sidero.dev"))
+    assert "insufficient role" in words
+
+
+@pytest.mark.parametrize("namespace", [SHARED, EPHEMERAL])
+def test_type_that_is_elsewhere_is_not_for_providers_in_the_shared_namespaces(access, namespace):
+    words = _refused(CODE.PERMISSION_DENIED, access.check_read, Place(namespace, "Links.omni.sidero.dev"))
     assert "insufficient role" in words
 
 
