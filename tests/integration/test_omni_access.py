@@ -15,6 +15,7 @@ CODE = grpc.StatusCode
 M = "5d8b1f0e-0000-4000-8000-000000000001"
 OWN = "infra-provider:bm"
 THEIRS = "5d8b1f0e-0000-4000-8000-00000000000f"
+FINALIZERS_ONLY = ("InfraMachines", "InfraMachineRegistrations", "BMCConfigs", "ProviderJoinConfigs", "MachineRequests")
 ALL = ("Get", "List", "Watch", "Create", "Update", "Teardown", "Destroy")
 
 
@@ -152,6 +153,122 @@ def test_label_of_the_provider_is_put_back_whatever_is_sent(stub):
     resource.metadata.labels[PROVIDER_LABEL] = "other"
     stub.Update(state_pb2.UpdateRequest(new_resource=resource), timeout=5)
     assert dict(call.get().resource.metadata.labels) == {PROVIDER_LABEL: "bm"}
+
+
+def test_label_of_the_provider_is_not_put_where_all_is_its_own(stub):
+    call = Call(stub, OWN, Kind.WIPE_STATUS.type("bm"), M)
+    call.create()
+    assert dict(call.get().resource.metadata.labels) == {}
+
+
+@pytest.fixture
+def omnis(server):
+    """Make a resource as a controller of Omni's has it; the answer is its raw copy."""
+
+    def make(name, resource_id):
+        raw = blank(Kind.WIPE_STATUS, "bm", resource_id).raw
+        raw.metadata.namespace, raw.metadata.type = SHARED, f"{name}.omni.sidero.dev"
+        raw.metadata.labels[PROVIDER_LABEL] = "bm"
+        return server.do(lambda omni: omni._store.create(raw, "SomeController"))
+
+    return make
+
+
+def sent(stub, raw, *, owner):
+    request = state_pb2.UpdateRequest(new_resource=raw, options=state_pb2.UpdateOptions(owner=owner))
+    return stub.Update(request, timeout=5).resource
+
+
+@pytest.mark.parametrize("name", FINALIZERS_ONLY)
+def test_finalizer_on_what_is_omnis_is_taken_as_its_owner_only(server, stub, omnis, name):
+    raw = state_pb2.Resource.FromString(omnis(name, "held").SerializeToString())
+    raw.metadata.finalizers.append("bm.X")
+    refused = len(server.do(lambda omni: omni.refused))
+    with pytest.raises(grpc.RpcError) as caught:
+        sent(stub, raw, owner="bm.X")
+    assert (caught.value.code(), "is owned by" in caught.value.details()) == (CODE.PERMISSION_DENIED, True)
+    assert len(server.do(lambda omni: omni.refused)) == refused
+    assert list(sent(stub, raw, owner="SomeController").metadata.finalizers) == ["bm.X"]
+
+
+@pytest.mark.parametrize("name", FINALIZERS_ONLY)
+def test_what_is_omnis_is_read_and_neither_made_nor_removed(stub, omnis, name):
+    omnis(name, "read")
+    call = Call(stub, SHARED, f"{name}.omni.sidero.dev", "read")
+    assert [call.code(method) for method in ("Get", "List", "Watch")] == [CODE.OK] * 3
+    assert [call.code(method) for method in ("Create", "Teardown", "Destroy")] == [CODE.PERMISSION_DENIED] * 3
+
+
+@pytest.mark.parametrize("name", ["MachineRequestStatuses", "ConfigPatchRequests"])
+def test_what_is_asked_of_omni_is_destroyed_after_its_teardown_only(stub, name):
+    call = Call(stub, SHARED, f"{name}.omni.sidero.dev")
+    assert [call.code(method) for method in ("Create", "Destroy", "Teardown", "Destroy", "Get")] == [
+        CODE.OK,
+        CODE.FAILED_PRECONDITION,
+        CODE.OK,
+        CODE.OK,
+        CODE.NOT_FOUND,
+    ]
+
+
+def test_what_omni_makes_up_for_whoever_asks_is_not_watched(stub):
+    assert Call(stub, "virtual", "CurrentUsers.omni.sidero.dev").code("Watch") is CODE.UNIMPLEMENTED
+
+
+# Watches
+
+
+def watching(stub, place, *, resource_id=None, **options):
+    """Begin a watch, and take its first message, which is empty."""
+    request = state_pb2.WatchRequest(**place, id=resource_id, options=state_pb2.WatchOptions(**options), api_version=1)
+    call = stub.Watch(request, timeout=5)
+    assert list(next(call).event) == []
+    return call
+
+
+def place_of(kind):
+    return {"namespace": kind.namespace("bm"), "type": kind.type("bm")}
+
+
+def test_watch_of_one_that_is_missing_says_nothing_in_the_shared_namespaces(stub, server):
+    other = watching(stub, place_of(Kind.WIPE_STATUS), resource_id="missing")
+    [tombstone] = next(other).event
+    assert (tombstone.event_type, tombstone.resource.metadata.version) == (state_pb2.DESTROYED, "undefined")
+    other.cancel()
+    call = watching(stub, place_of(Kind.INFRA_MACHINE_STATUS), resource_id="late")
+    Call(stub, SHARED, Kind.INFRA_MACHINE_STATUS.type("bm"), "late").create()
+    [first] = next(call).event
+    assert (first.event_type, first.resource.metadata.id) == (state_pb2.CREATED, "late")
+    call.cancel()
+
+
+def test_resource_that_passes_to_another_provider_is_dropped_without_a_word(stub, server, omnis):
+    raw = state_pb2.Resource.FromString(omnis("InfraMachines", "passed").SerializeToString())
+    call = watching(stub, place_of(Kind.INFRA_MACHINE), aggregated=True)
+    raw.metadata.labels[PROVIDER_LABEL] = "other"
+    server.do(lambda omni: omni._store.update(raw, "SomeController"))
+    assert list(next(call).event) == []
+    call.cancel()
+    assert Call(stub, SHARED, raw.metadata.type, "passed").code("Get") is CODE.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"tail_events": 1}, CODE.UNKNOWN),
+        ({"bootstrap_contents": True, "start_from_bookmark": b"\0" * 8}, CODE.UNKNOWN),
+        ({"start_from_bookmark": b"short"}, CODE.FAILED_PRECONDITION),
+        ({"resource_id": M, "bootstrap_contents": True}, CODE.UNIMPLEMENTED),
+        ({"resource_id": M, "label_query": [state_pb2.LabelQuery()]}, CODE.UNIMPLEMENTED),
+    ],
+)
+def test_watch_with_options_that_omni_does_not_take_is_refused(stub, options, code):
+    with pytest.raises(grpc.RpcError) as caught:
+        watching(stub, place_of(Kind.INFRA_MACHINE), **options)
+    assert caught.value.code() is code
+
+
+# What is counted
 
 
 def test_refusals_of_the_role_are_counted_and_nothing_else(server, stub):

@@ -204,6 +204,15 @@ def test_server_does_not_protect_the_order_of_phases(stub):
     assert update(stub, raw).metadata.phase == "running"
 
 
+def test_server_takes_a_finalizer_on_what_is_tearing_down(stub):
+    create(stub)
+    assert teardown(stub)
+    raw = get(stub)
+    raw.metadata.finalizers.append("late")
+    assert list(update(stub, raw).metadata.finalizers) == ["late"]
+    refused("Destroy", PendingFinalizers, "finalizers", lambda: destroy(stub))
+
+
 def test_update_that_leaves_labels_and_finalizers_out_removes_them(stub):
     raw = create(stub, resource(labels={"a": "b"}, annotations={"c": "d"}, finalizers=["f"]))
     for name in ("labels", "annotations", "finalizers"):
@@ -211,6 +220,20 @@ def test_update_that_leaves_labels_and_finalizers_out_removes_them(stub):
     update(stub, raw)
     left = get(stub).metadata
     assert (dict(left.labels), dict(left.annotations), list(left.finalizers)) == ({}, {}, [])
+
+
+def test_time_that_was_not_sent_reads_as_long_ago(stub):
+    raw = resource()
+    raw.metadata.ClearField("updated")
+    create(stub, raw)
+    stored = get(stub).metadata
+    assert stored.updated.seconds <= 0 < stored.created.seconds
+
+
+def test_update_without_a_spec_is_a_wrong_request(stub):
+    raw = create(stub)
+    raw.ClearField("spec")
+    refused("Update", InvalidRequest, "spec is missing", lambda: update(stub, raw))
 
 
 def test_update_sets_the_time_and_keeps_the_one_of_creation(stub):
@@ -285,8 +308,8 @@ def test_list_selects_by_labels_and_ids(stub):
         create(stub, raw)
     term, operation = state_pb2.LabelTerm, state_pb2.LabelTerm
 
-    def ids(*terms, **more):
-        query = [state_pb2.LabelQuery(terms=terms)] if terms else []
+    def ids(*terms, queries=(), **more):
+        query = [state_pb2.LabelQuery(terms=each) for each in (terms, *queries) if each]
         options = state_pb2.ListOptions(label_query=query, **more)
         request = state_pb2.ListRequest(**place(WIPE), options=options)
         return [answer.resource.metadata.id for answer in stub.List(request, timeout=LIMIT_S)]
@@ -297,6 +320,9 @@ def test_list_selects_by_labels_and_ids(stub):
     assert ids(term(key="rack", op=operation.EQUAL, value=["r2"])) == ["a-2"]
     assert ids(term(key="rack", op=operation.EQUAL, value=["r2"], invert=True)) == ["a-1", "b-1"]
     assert ids(term(key="rack", op=operation.IN, value=["r1", "r2"]), term(key="gpu")) == ["a-1"]
+    rack_2, nothing = term(key="rack", op=operation.EQUAL, value=["r2"]), term(key="rack", invert=True)
+    assert ids(rack_2, queries=[[nothing]]) == ["a-2", "b-1"]
+    assert ids(rack_2, nothing) == []
     assert ids(id_query=state_pb2.IDQuery(regexp="^a-")) == ["a-1", "a-2"]
 
 

@@ -109,9 +109,23 @@ def test_resource_that_stops_to_match_comes_as_destroyed(server, watch):
     assert [types(next(call)), types(next(call))] == [[DESTROYED], [CREATED]]
 
 
+def test_watch_of_ids_that_match_tells_of_no_others(server, watch):
+    call = watch(id_query=state_pb2.IDQuery(regexp="2$"), aggregated=True)
+    server.create(WIPE, M)
+    server.create(WIPE, N)
+    seen = []
+    while not seen:
+        seen = [event.resource.metadata.id for event in next(call).event]
+    assert seen == [N]
+
+
 def test_watch_of_one_resource_begins_with_it_or_a_tombstone(server, watch):
     server.create(WIPE, M)
-    assert types(next(watch(resource_id=M))) == [CREATED]
+    call = watch(resource_id=M)
+    assert types(next(call)) == [CREATED]
+    server.create(WIPE, "another")
+    server.update(WIPE, M, spec("w1"))
+    assert types(next(call)) == [UPDATED]
     [missing] = next(watch(resource_id=N)).event
     assert (missing.event_type, missing.resource.metadata.version) == (DESTROYED, "undefined")
 
