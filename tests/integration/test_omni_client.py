@@ -234,6 +234,23 @@ def test_spec_of_a_machine_is_not_ours_to_change(server, omni, machine):
         omni.update(Kind.INFRA_MACHINE, M, lambda d: setattr(d.spec, "cordoned", True))
 
 
+def test_refusal_of_the_role_is_looked_into_once_and_not_tried_again(server, omni, machine):
+    before = _calls(server)
+    with pytest.raises(PermissionRefused):
+        omni.update(Kind.INFRA_MACHINE, M, lambda d: setattr(d.spec, "cordoned", True), known=machine)
+    after = _calls(server)
+    made = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
+    assert made == {"Update InfraMachines": 1, "Get InfraMachines": 1}
+
+
+def test_phase_conflict_is_not_tried_again(server, omni):
+    omni.create(Kind.WIPE_STATUS, M)
+    omni.teardown(Kind.WIPE_STATUS, M)
+    with pytest.raises(PhaseConflict):
+        omni.update(Kind.WIPE_STATUS, M, _wiped)
+    assert _calls(server)["Update WipeStatus"] == 1
+
+
 def test_machine_that_goes_takes_no_finalizer_and_is_gone_with_its_last(server, omni, machine):
     omni.update(Kind.INFRA_MACHINE, M, lambda d: d.finalizers.append("bm.RebootStatusController"))
     server.do(lambda o: o.remove(M))
