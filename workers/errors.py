@@ -49,7 +49,7 @@ class NothingChanged(OperationError):
 
 
 class NotRecorded(OperationError):
-    """Omni broke off amid a record, which may stand there now."""
+    """A record of what was not sent stands in Omni, or may."""
 
     hint = "If the machine is not rebooted soon, ask for another reboot"
 

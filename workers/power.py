@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import redis
 import structlog
@@ -20,7 +21,7 @@ from app.omni.resource import Draft, Resource
 from config.celery import QUEUE_BMC
 from workers.bmc.errors import BmcError
 from workers.celery_app import app
-from workers.errors import BmcStateUnknown
+from workers.errors import BmcStateUnknown, NotRecorded
 from workers.keeper import DecideAnew, LeaseLost
 from workers.operation import perform
 from workers.turn import Procedure, Turn
@@ -33,6 +34,8 @@ _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 3.0
 # An Omni that is started again is back within seconds. What it took before it broke off is found then.
 RECORDED_WITHIN_S = 30.0
 RECORD_PAUSE_S = 1.0
+
+_Written = TypeVar("_Written")
 
 
 def power_on(turn: Turn) -> str:
@@ -62,13 +65,26 @@ def arm_pxe(turn: Turn) -> None:
     turn.bmc.arm_pxe(turn.services.settings.ipmi_pxe_boot_mode)
 
 
-def send(turn: Turn, command: Callable[[], None], put_back: list[Callable[[], None]]) -> None:
-    """Send one power command; undo the records where the BMC says that it was not carried out."""
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Puts a record of this kind back as it was before."""
+
+    kind: Kind
+    act: Callable[[], None]
+
+
+def send(turn: Turn, command: Callable[[], None], put_back: list[Undo]) -> None:
+    """Send one power command; undo the records where it was surely not carried out.
+
+    Raises NotRecorded where it was not sent and a reboot stands recorded all the same.
+    """
     try:
         turn.check_wish()
         turn.about_to_act()
-    except (DecideAnew, LeaseLost, OmniError, redis.RedisError):
-        _put_back(put_back)  # surely not sent
+    except (DecideAnew, LeaseLost, OmniError, redis.RedisError) as reason:
+        if Kind.REBOOT_STATUS in _put_back(put_back):  # surely not sent
+            words = f"the command was not sent ({type(reason).__name__}), and the record of it could not be taken back"
+            raise NotRecorded(words) from None
         raise
     try:
         command()
@@ -78,13 +94,16 @@ def send(turn: Turn, command: Callable[[], None], put_back: list[Callable[[], No
         raise
 
 
-def _put_back(undos: list[Callable[[], None]]) -> None:
-    """Undo records, last first; what cannot be undone must not hide why it should have been."""
+def _put_back(undos: list[Undo]) -> set[Kind]:
+    """Undo records, last first; the answer is what could not be, which must not hide why it should have been."""
+    stands = set()
     for undo in reversed(undos):
         try:
-            undo()
+            _patiently(undo.act)
         except (OmniError, redis.RedisError) as error:
-            log.warning("record_not_put_back", error=type(error).__name__)
+            log.warning("record_not_put_back", kind=undo.kind.value, error=type(error).__name__)
+            stands.add(undo.kind)
+    return stands
 
 
 def wait_for(turn: Turn, wanted: PowerState) -> None:
@@ -107,7 +126,7 @@ def wait_for(turn: Turn, wanted: PowerState) -> None:
         pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
 
 
-def _record_power(turn: Turn, state: PowerState) -> Callable[[], None]:
+def _record_power(turn: Turn, state: PowerState) -> Undo:
     """Record the command that is about to be sent; the answer puts the record back."""
     before = turn.machine.power_operation
 
@@ -123,11 +142,11 @@ def _record_power(turn: Turn, state: PowerState) -> Callable[[], None]:
         else:
             spec.ClearField("last_power_on_timestamp")
 
-    written = _store(turn, Kind.POWER_OPERATION, record)
-    return lambda: _restore(turn, written, restore)
+    written = _patiently(lambda: turn.store(Kind.POWER_OPERATION, record))
+    return Undo(written.kind, lambda: _restore(turn, written, restore))
 
 
-def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Callable[[], None]:
+def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Undo:
     """Record that the requested reboot is done by what is about to be sent; the answer puts the record back."""
     before = turn.machine.reboot_status
 
@@ -143,16 +162,16 @@ def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Callable
         else:
             spec.ClearField("last_reboot_timestamp")
 
-    written = _store(turn, Kind.REBOOT_STATUS, record)
-    return lambda: _restore(turn, written, restore)
+    written = _patiently(lambda: turn.store(Kind.REBOOT_STATUS, record))
+    return Undo(written.kind, lambda: _restore(turn, written, restore))
 
 
-def _store(turn: Turn, kind: Kind, record: Callable[[Any], None]) -> Resource:
-    """Write a record without which nothing is sent. Raises OmniUnavailable: it may stand there or not."""
+def _patiently(write: Callable[[], _Written]) -> _Written:
+    """Write a record, again where Omni breaks off. Raises OmniUnavailable: it may stand there or not."""
     deadline_s = time.monotonic() + RECORDED_WITHIN_S
     while True:
         try:
-            return turn.store(kind, record)
+            return write()
         except OmniUnavailable:
             if time.monotonic() + RECORD_PAUSE_S > deadline_s:
                 raise
@@ -167,7 +186,10 @@ def _restore(turn: Turn, written: Resource, edit: Callable[[Any], None]) -> None
             edit(draft.spec)
 
     resource = turn.services.omni.update(written.kind, turn.machine.id, undo, known=written)
-    turn.services.mirror.put(resource)
+    try:
+        turn.services.mirror.put(resource)
+    except redis.RedisError as error:  # the watch will tell it
+        log.warning("mirror_not_told", kind=written.kind.value, error=type(error).__name__)
 
 
 ON = Procedure(OperationName.POWER_ON, power_on, reads_power="must")

@@ -5,7 +5,6 @@ The reboot is recorded before the reset is sent: a crash between the two can los
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from app.machine.decide import operation_id as id_of
@@ -16,7 +15,7 @@ from config.celery import QUEUE_BMC
 from workers.celery_app import app
 from workers.errors import NothingChanged, NotRecorded
 from workers.operation import perform
-from workers.power import arm_pxe, record_reboot, send
+from workers.power import Undo, arm_pxe, record_reboot, send
 from workers.turn import Procedure, Turn
 
 
@@ -31,7 +30,7 @@ def reboot(turn: Turn) -> str:
     return f"rebooted: {turn.operation.reason}"
 
 
-def _record(turn: Turn, requested_id: str) -> Callable[[], None]:
+def _record(turn: Turn, requested_id: str) -> Undo:
     """Record it. Where it may stand in Omni without a reset, nothing brings it about any more but a person."""
     try:
         return record_reboot(turn, requested_id, with_time=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -13,7 +13,7 @@ import structlog
 
 from app.agents.errors import GatewayUnreachable
 from app.machine import verbs
-from app.machine.decide import decide
+from app.machine.decide import decide, operation_id
 from app.machine.model import BmcConfiguration, Decision, Machine, Operation, OperationName, PowerState
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
@@ -70,7 +70,7 @@ class Turn:
     guard: Guard
     session: Bmc | None
     no_session: BmcError | None = None
-    began_s: float = field(default_factory=time.monotonic)
+    began_s: float = 0.0
 
     @property
     def bmc(self) -> Bmc:
@@ -118,6 +118,7 @@ class Turn:
 @contextmanager
 def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guard) -> Iterator[Turn]:
     """Confirm, decide, and hand out the turn. Raises NotDue, PowerUnreadable, OmniError, LeaseLost, DecideAnew."""
+    began_s = time.monotonic()
     confirm(services, machine_id, procedure.confirms)
     machine, settling = services.mirror.load_to_act(machine_id)
     if settling:
@@ -135,6 +136,8 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
             except BmcError as error:
                 no_session = error
                 if isinstance(error, BmcAuthenticationFailed):
+                    _close(session)  # a BMC that is asked again with a wrong login locks out
+                    session = None
                     services.logins.note_refused(machine_id, configuration)
                     services.power_notes.login_refused(machine_id, error.words())
                 machine = _power_not_read(services, procedure, machine, error)
@@ -142,13 +145,13 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
         operation = verbs.due(machine, decision, procedure.name)
         if operation is None:
             raise NotDue(f"not due: {verbs.why_not_due(machine, decision, procedure.name)}")
+        _wait_for_the_next_try(services, machine, operation)
         if procedure.waits_for_wipe:
             _wait_for_wipe(services, machine_id)
         guard.check()
-        yield Turn(services, machine, decision, operation, guard, session, no_session)
+        yield Turn(services, machine, decision, operation, guard, session, no_session, began_s)
     finally:
-        if session is not None:
-            session.close()
+        _close(session)
 
 
 def confirm(services: Services, machine_id: str, kinds: tuple[Kind, ...]) -> None:
@@ -185,6 +188,22 @@ def _power_not_read(services: Services, procedure: Procedure, machine: Machine, 
         raise PowerUnreadable(due, error)
     log.info("power_not_read", error=str(error))
     return replace(machine, facts=replace(machine.facts, powered_on=None))
+
+
+def _wait_for_the_next_try(services: Services, machine: Machine, operation: Operation) -> None:
+    """Raises NotDue where the operation has failed lately: a task may come late, and several at once."""
+    attempt = services.attempts.of(machine.id).get(operation.name.value)
+    if attempt is None or attempt.operation_id != operation_id(machine.id, operation):
+        return
+    again_ms = attempt.again_ms(int(machine.now.timestamp() * 1000))
+    if again_ms != 0:
+        when = "when a person says so" if again_ms is None else f"in {again_ms / 1000:.0f} s"
+        raise NotDue(f"it has failed, and is tried again {when}")
+
+
+def _close(session: Bmc | None) -> None:
+    if session is not None:
+        session.close()
 
 
 def _wait_for_wipe(services: Services, machine_id: str) -> None:

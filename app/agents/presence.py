@@ -86,9 +86,9 @@ class Presence:
         self._held[session.machine_id] = session
         if older is not None:
             older.close("the machine has opened a newer tunnel")
-            await older.settled.wait()  # else the older one could get the higher number
-        # Not cut short when the tunnel ends meanwhile: a number once given out has to be given back.
-        await asyncio.shield(self._start(self._register(session)))
+        # Not cut short when the tunnel ends meanwhile: a number once given out has to be given back, and the next
+        # tunnel waits until this one is settled.
+        await asyncio.shield(self._start(self._register_after(session, older)))
 
     async def answered(self, session: Session) -> None:
         """The session's agent has answered a greeting now."""
@@ -153,6 +153,11 @@ class Presence:
         for session in missed:
             if session.answered_s is not None and session.number is not None:
                 await self._tell_hello(session, session.number)
+
+    async def _register_after(self, session: Session, older: Session | None) -> None:
+        if older is not None:
+            await older.settled.wait()  # else the older one could get the higher number
+        await self._register(session)
 
     async def _register(self, session: Session) -> None:
         machine_id = session.machine_id

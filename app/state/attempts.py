@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 
+from app.state.clock import STEP_MS
 from app.state.connection import as_fields
 
 
@@ -31,6 +32,15 @@ class Attempt:
     error: str
     words: str
     failed_ms: int
+
+    def again_ms(self, now_ms: int) -> int | None:
+        """In how many ms the clock may try again: 0 = now, None = never.
+
+        A failure ahead of the clock is from before that was put back, and its pause would last as long as the step.
+        """
+        if self.next_ms == 0:
+            return None
+        return 0 if self.failed_ms > now_ms + STEP_MS else max(0, self.next_ms - now_ms)
 
 
 def attempts_key(machine_id: str) -> str:

@@ -9,7 +9,6 @@ from app.machine.decide import operation_id
 from app.machine.facts import tearing_down
 from app.machine.model import BootMode, Decision, Machine, Operation, OperationName
 from app.state.attempts import Attempt
-from app.state.clock import STEP_MS
 
 ACKNOWLEDGEMENTS = (OperationName.ACKNOWLEDGE_POWER_OFF, OperationName.ACKNOWLEDGE_REBOOT)
 
@@ -35,12 +34,11 @@ def choose(machine: Machine, decision: Decision, attempts: Mapping[str, Attempt]
         attempt = attempts.get(operation.name)
         if attempt is None or attempt.operation_id != operation_id(machine.id, operation):
             return Choice(operation, None, obsolete(machine, decision, attempts))
-        if attempt.next_ms == 0:
-            continue
-        # A failure ahead of the clock is from before that was put back, and its pause would last as long as the step.
-        if attempt.next_ms <= now_ms or attempt.failed_ms > now_ms + STEP_MS:
+        again_ms = attempt.again_ms(now_ms)
+        if again_ms == 0:
             return Choice(operation, None, obsolete(machine, decision, attempts))
-        wakes_s.append((attempt.next_ms - now_ms) / 1000)
+        if again_ms is not None:
+            wakes_s.append(again_ms / 1000)
     return Choice(None, min(wakes_s, default=None), obsolete(machine, decision, attempts))
 
 

@@ -9,6 +9,7 @@ from app.machine.model import PowerState
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcRefused, BmcUnreachable
 from workers.bmc.exchange import MOST_BYTES, AddressUnusable, NotConnected, exchange
 
+BUSY, REFUSALS = 503, range(400, 500)
 _ERROR_TEXT = 200
 _ADDRESS_TEXT = 100
 
@@ -78,7 +79,10 @@ class ApiBmc:
         words = f"the BMC at {self._address} answered {path} with {status} {text}".rstrip()
         if status in (401, 403):
             return BmcAuthenticationFailed(words, executed=False)
-        return BmcBusy(words, executed=False) if status == 503 else BmcRefused(words, executed=False)
+        if status == BUSY:
+            return BmcBusy(words, executed=False)
+        # It has not understood the request, or may have done it: a fault can come after the command.
+        return BmcRefused(words, executed=False if status in REFUSALS else None)
 
 
 def _beginning(answer: http.client.HTTPResponse) -> bytes:

@@ -249,3 +249,23 @@ def test_end_of_the_gateway_during_an_outage_is_quick():
         assert one.agent.tunnel.closed
 
     run(story)
+
+
+def test_tunnel_that_ends_while_it_waits_for_an_older_one_does_not_hold_up_a_newer_one():
+    async def scenario():
+        registry = FakeRegistry()
+        registry.slow = asyncio.Event()
+        presence = Presence(registry, "g", "a")
+        sessions = [session() for _ in range(3)]
+        arrivals = []
+        for each in sessions:  # the first is being registered, each other waits for the one before
+            arrivals.append(asyncio.create_task(presence.arrive(each)))
+            await asyncio.sleep(0.01)
+        for each, arrival in list(zip(sessions, arrivals, strict=True))[:2]:
+            arrival.cancel()
+            presence.depart(each)
+        registry.slow.set()
+        await asyncio.wait_for(arrivals[2], 5)
+        assert sessions[2].number == registry.numbers[ID]
+
+    asyncio.run(scenario())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,12 @@ class Bottle:
     def attempts(self) -> dict[str, Any]:
         """The failed attempts."""
         return self.services.attempts.of(MACHINE)
+
+    def pause_ends(self) -> None:
+        """The time has come to try again what has failed."""
+        for attempt in self.attempts().values():
+            due = replace(attempt, next_ms=min(attempt.next_ms, now_ms(self.services.redis)))
+            self.services.attempts.store(MACHINE, due)
 
     def facts(self) -> Facts:
         """The facts now."""

@@ -149,6 +149,7 @@ def test_success_forgets_the_failed_attempts(bottle: Bottle) -> None:
 
     with pytest.raises(OperationFailed):
         run(bottle.services, procedure(act), MACHINE, "x", "t1")
+    bottle.pause_ends()
     run(bottle.services, procedure(lambda _: "done"), MACHINE, "x", "t2")
     assert bottle.attempts() == {}
     assert [e.outcome for e in bottle.services.history.read(MACHINE)] == ["done", "failed"]

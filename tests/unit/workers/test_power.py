@@ -20,7 +20,7 @@ from app.state.power import PowerNotes
 from app.watcher.choose import obsolete
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import power, turn
-from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachable
+from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcRefused, BmcUnreachable
 from workers.power import power_off_task, power_on_task
 from workers.pxe_arm import pxe_arm
 from workers.reboot import reboot_task
@@ -295,6 +295,47 @@ def test_requested_reboot_whose_record_omni_never_confirms_is_a_failure_that_a_p
     assert bottle.services.history.read(MACHINE)[0].outcome == "failed"
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_reboot_not_sent_for_an_omni_that_went_away_after_the_record_is_put_back_or_said(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+
+    def away(_: Turn) -> None:
+        Faltering(bottle, monkeypatch, times=2 if comes_back else 1000, stores=False)
+        raise OmniUnavailable("Get", "infra_machine/m", "Socket closed")
+
+    monkeypatch.setattr(Turn, "check_wish", away)
+    state, words = run(reboot_task)
+    assert bottle.bmc.commands == []
+    if comes_back:
+        assert words.startswith("skipped: Omni cannot be reached")
+        assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == ""
+    else:
+        assert state == "FAILURE" and "was not sent" in words and "ask for another reboot" in words
+
+
+def test_copies_of_a_task_that_failed_wait_for_the_next_try(bottle: Bottle) -> None:
+    in_cluster(bottle)
+    bottle.bmc.on = False
+    bottle.bmc.fails["on"] = BmcBusy("busy", executed=False)
+    states = [run(power_on_task, operation_id="by the clock") for _ in range(3)]
+    assert [state for state, _ in states] == ["FAILURE", "SUCCESS", "SUCCESS"]
+    assert states[1][1].startswith("skipped: it has failed, and is tried again in ")
+    assert bottle.bmc.commands.count("on") == 1
+    assert run(power_on_task)[0] == "FAILURE"  # by hand, at once
+    assert bottle.bmc.commands.count("on") == 2
+
+
+def test_bmc_that_refuses_the_login_is_asked_once_in_an_attempt(bottle: Bottle) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+    bottle.bmc.fails["status"] = BmcAuthenticationFailed("401")
+    assert run(reboot_task)[0] == "FAILURE"
+    assert bottle.bmc.log == ["status", "close"]
+
+
 def test_reboot_that_redis_kept_from_being_sent_is_not_recorded(
     bottle: Bottle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +394,7 @@ def test_machine_that_joins_a_cluster_is_not_shown_as_parked_for_its_power_off(b
     for _ in range(5):
         bottle.bmc.fails["off"] = BmcRefused("no", executed=False)
         run(power_off_task, operation_id="x")
+        bottle.pause_ends()
     attempts = bottle.attempts()
     assert attempts["power_off"].parked
     bottle.give(Kind.INFRA_MACHINE, cluster_talos_version="1.13.7", install_event_id=1)

@@ -141,6 +141,7 @@ def test_failing_wipes_are_parked_after_five_attempts_and_tried_again_later(bott
         assert run(bottle, operation_id="x")[0] == "FAILURE"
         attempt = bottle.attempts()["wipe"]
         assert (attempt.count, attempt.parked) == (count, count == 5)
+        bottle.pause_ends()
     assert attempt.next_ms - attempt.failed_ms == 30 * 60 * 1000
     assert [e.outcome for e in bottle.services.history.read(MACHINE)] == ["failed"] * 5
 
@@ -151,6 +152,7 @@ def test_wipe_started_by_hand_forgets_the_failed_attempts(bottle: Bottle) -> Non
     bottle.gateway.answer = AgentFailed("disk sdb: I/O error")
     for _ in range(5):
         run(bottle, operation_id="x")
+        bottle.pause_ends()
     run(bottle)
     assert bottle.attempts()["wipe"].count == 1
 
