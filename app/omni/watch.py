@@ -103,12 +103,7 @@ class Watch:
         timer.daemon = True
         timer.start()
         try:
-            events = (event for response in call for event in response.event)
-            bootstrap = self._bootstrap(events)
-            timer.cancel()
-            yield bootstrap
-            for event in events:
-                yield from self._later(event)
+            yield from self._told(call, timer)
             raise WatchEnded("Watch", self.kind.value, "Omni ended the watch")
         except grpc.RpcError as error:
             if self.cancelled():
@@ -121,17 +116,31 @@ class Watch:
             timer.cancel()
             call.cancel()
 
-    def _bootstrap(self, events: Iterator[state_pb2.Event]) -> Bootstrap:
-        found: dict[str, Resource] = {}
-        for event in events:
-            if event.event_type == state_pb2.BOOTSTRAPPED:
-                return Bootstrap(tuple(found.values()))
-            for change in self._later(event):
-                if isinstance(change, Changed):
-                    found[change.resource.id] = change.resource
+    def _told(self, call: Any, timer: threading.Timer) -> Iterator[WatchEvent]:
+        """What Omni's messages tell.
+
+        Each is let go before the next is waited for: the first holds everything there is, and the next may be days off.
+        """
+        present: dict[str, Resource] | None = {}
+        for response in call:
+            for event in response.event:
+                if present is None:
+                    yield from self._later(event)
+                elif event.event_type == state_pb2.BOOTSTRAPPED:
+                    timer.cancel()
+                    yield Bootstrap(tuple(present.values()))
+                    present = None
                 else:
-                    found.pop(change.resource.id, None)
-        raise WatchEnded("Watch", self.kind.value, "Omni ended the watch")
+                    self._gather(present, event)
+                del event
+            del response
+
+    def _gather(self, present: dict[str, Resource], event: state_pb2.Event) -> None:
+        for change in self._later(event):
+            if isinstance(change, Changed):
+                present[change.resource.id] = change.resource
+            else:
+                present.pop(change.resource.id, None)
 
     def _later(self, event: state_pb2.Event) -> Iterator[Changed | Destroyed]:
         if event.event_type == state_pb2.ERRORED:

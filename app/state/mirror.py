@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import islice
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -45,6 +46,10 @@ SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
 _STEPPED = b"Redis' clock was put forward or back; an operation from before may still run"
 # The notes of a machine of which nothing is left are of no use after this.
 _EMPTY_S = 3_600
+# A pipeline holds all that it is going to send, and several kinds may be made anew at once.
+BATCH = 200
+
+_Item = TypeVar("_Item")
 
 
 def machine_key(machine_id: str) -> str:
@@ -93,6 +98,11 @@ class Mirror:
     def load_many(self, machine_ids: Sequence[str]) -> list[Machine]:
         """The pictures of these machines, in one round trip."""
         return [machine for machine, _ in self.load_noted(machine_ids)]
+
+    def load_each(self, machine_ids: Sequence[str]) -> Iterator[Machine]:
+        """The pictures of these machines, of which only some are in memory at a time."""
+        for batch in _batches(machine_ids):
+            yield from self.load_many(batch)
 
     def load_noted(self, machine_ids: Sequence[str]) -> list[tuple[Machine, Notes]]:
         """The pictures with the notes from which their facts come."""
@@ -193,21 +203,24 @@ class Mirror:
         """Make one kind as listed by Omni. The answer is all machines that this kind was or is known of."""
         listed = {r.id: r for r in resources}
         known = self.holders(kind)
-        pipe = self._redis.pipeline(transaction=False)
-        for resource in listed.values():
-            self._put_on(pipe, resource, force=True)
-        pipe.execute()
+        for batch in _batches(listed.values()):
+            pipe = self._redis.pipeline(transaction=False)
+            for resource in batch:
+                self._put_on(pipe, resource, force=True)
+            pipe.execute()
         for machine_id in known - listed.keys():
             self.forget(kind, machine_id)
         return known | listed.keys()
 
     def holders(self, kind: Kind) -> set[str]:
         """The machines that have a resource of this kind."""
-        ids = self.machine_ids()
-        pipe = self._redis.pipeline(transaction=False)
-        for machine_id in ids:
-            pipe.hexists(machine_key(machine_id), kind.value)
-        return {m for m, there in zip(ids, pipe.execute(), strict=True) if there}
+        holders: set[str] = set()
+        for batch in _batches(self.machine_ids()):
+            pipe = self._redis.pipeline(transaction=False)
+            for machine_id in batch:
+                pipe.hexists(machine_key(machine_id), kind.value)
+            holders.update(m for m, there in zip(batch, pipe.execute(), strict=True) if there)
+        return holders
 
     def put_join_config(self, text: str) -> None:
         """Store the machine configuration, sealed."""
@@ -293,6 +306,12 @@ class Mirror:
             parts[attribute(kind)] = None if resource is None else to_model(resource)
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         return Machine(id=machine_id, now=now, facts=facts(notes, now_ms), **parts)
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:
+    rest = iter(items)
+    while batch := tuple(islice(rest, BATCH)):
+        yield batch
 
 
 def _settling(complete: object, watched: object, quarantine: object) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from itertools import islice
 
 import redis
 import structlog
@@ -17,7 +19,7 @@ from app.omni.client import Omni
 from app.omni.errors import AccountRefused, OmniError
 from app.omni.kinds import PICTURE_KINDS, Kind
 from app.omni.resource import Resource
-from app.omni.watch import Bootstrap, Changed, Destroyed, Watch
+from app.omni.watch import Bootstrap, Changed, Destroyed, Watch, WatchEvent
 from app.state.mirror import Mirror
 from app.state.wake import Alarms
 from app.watcher.echoes import Echoes
@@ -29,16 +31,21 @@ log = structlog.get_logger()
 COMPARE_EVERY_S = 600.0
 # A change that came late is told for so long, so that it is seen by whoever asks each half minute.
 LAG_HELD_S = 60.0
+# All that there is of a kind takes some ten MB until it is in the mirror, so kinds take turns; behind one that says
+# nothing the others wait no longer than this.
+TURN_S = 5.0
 # An Omni that restarts is back within seconds; it must not be stormed by eight watches meanwhile.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 
 
 class Follower:
-    """Follows one kind."""
+    """Follows one kind. turns: held by the one kind that takes in everything there is."""
 
-    def __init__(self, kind: Kind, omni: Omni, mirror: Mirror, alarms: Alarms, echoes: Echoes) -> None:
+    def __init__(
+        self, kind: Kind, omni: Omni, mirror: Mirror, alarms: Alarms, echoes: Echoes, *, turns: threading.Lock
+    ) -> None:
         self.kind = kind
-        self._echoes = echoes
+        self._echoes, self._turns = echoes, turns
         self.established = threading.Event()
         self.problem: Problem | None = NOT_YET
         self._omni, self._mirror, self._alarms = omni, mirror, alarms
@@ -111,16 +118,32 @@ class Follower:
             generation = self._generation
             if self._stopping:
                 return
-            for event in watch:
-                match event:
-                    case Bootstrap(resources):
-                        self._replace(resources, generation)
-                    case Changed(resource):
-                        self._lag_s, self._changed_s = max(0.0, time.time() - resource.updated_s), time.monotonic()
-                        if not self._echoes.is_one(resource):
-                            self._mirror.put_and_wake(resource)
-                    case Destroyed(resource):
-                        self._destroyed(resource)
+            events = iter(watch)
+            self._begin(events, generation)
+            for event in events:
+                self._heed(event, generation)
+                del event  # it holds the message that it came in, and the next one may be days off
+
+    def _begin(self, events: Iterator[WatchEvent], generation: int) -> None:
+        """Take in everything there is, and hold on to nothing of it."""
+        our_turn = self._turns.acquire(timeout=TURN_S)
+        try:
+            for event in islice(events, 1):
+                self._heed(event, generation)
+        finally:
+            if our_turn:
+                self._turns.release()
+
+    def _heed(self, event: WatchEvent, generation: int) -> None:
+        match event:
+            case Bootstrap(resources):
+                self._replace(resources, generation)
+            case Changed(resource):
+                self._lag_s, self._changed_s = max(0.0, time.time() - resource.updated_s), time.monotonic()
+                if not self._echoes.is_one(resource):
+                    self._mirror.put_and_wake(resource)
+            case Destroyed(resource):
+                self._destroyed(resource)
 
     def _replace(self, resources: tuple[Resource, ...], generation: int) -> None:
         found = list(resources)
@@ -150,7 +173,8 @@ class Followers:
     """Follows all kinds that make up a machine's picture."""
 
     def __init__(self, omni: Omni, mirror: Mirror, alarms: Alarms, echoes: Echoes) -> None:
-        self._followers = [Follower(kind, omni, mirror, alarms, echoes) for kind in PICTURE_KINDS]
+        turns = threading.Lock()
+        self._followers = [Follower(kind, omni, mirror, alarms, echoes, turns=turns) for kind in PICTURE_KINDS]
 
     def start(self) -> None:
         """Begin to follow."""

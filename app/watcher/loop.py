@@ -44,6 +44,8 @@ LOOKS_AT_A_TIME = 8
 # What cannot be read now, or is refused, will not be otherwise a second later; it is said once a minute.
 UNREADABLE_S = 60.0
 BATCH = 200
+# Each holds all that is known of a machine. So many keep the threads busy for longer than a tick; others wait in Redis.
+MOST_LOOKS = 400
 
 
 class Watcher:
@@ -168,6 +170,9 @@ class Watcher:
     # Looking
 
     def _look_around(self) -> bool:
+        with self._lock:
+            if len(self._looking) >= MOST_LOOKS:
+                return False
         due = self._alarms.take(BATCH)
         with self._lock:
             again = [m for m in due if m in self._looking]

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 def find_lost_records(omni: Omni, mirror: Mirror) -> None:
     """Ask Omni for each WipeStatus that seems lost. Raises OmniError."""
-    for machine in mirror.load_many(mirror.machine_ids()):
+    for machine in mirror.load_each(mirror.machine_ids()):
         if not record_lost(machine):
             continue
         found = omni.get(Kind.WIPE_STATUS, machine.id)

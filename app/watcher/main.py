@@ -29,6 +29,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     interpreter.tune()
+    interpreter.share_one_heap()
     client = connect(settings)
     use_queue(settings)
     omni = connect_omni(settings)

@@ -1,6 +1,7 @@
 """What a watch makes of the messages of Omni, one by one."""
 
 import threading
+import weakref
 
 import grpc
 import pytest
@@ -166,3 +167,28 @@ def test_event_of_a_kind_that_is_not_known_is_passed_over():
     watch = watching(Call(EMPTY, response(BOOTSTRAPPED), response(newer, event("CREATED", "a"))))
     next(watch)
     assert next(watch).resource.id == "a"
+
+
+class Message:
+    """A response of which one can tell whether anybody still has it."""
+
+    def __init__(self, *events):
+        self.event = list(events)
+
+
+def test_message_with_all_there_is_is_let_go_before_the_next_is_waited_for():
+    kept = []
+
+    class Big(Call):
+        def __iter__(self):
+            message = Message(event("CREATED", "a"), BOOTSTRAPPED, NOOP)
+            kept.append(weakref.ref(message))
+            yield message
+            del message
+            kept.append(kept[0]())
+            yield response(event("CREATED", "b"))
+
+    watch = watching(Big())
+    assert ids(next(watch)) == ["a"]
+    assert next(watch).resource.id == "b"
+    assert kept[1] is None

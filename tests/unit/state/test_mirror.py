@@ -7,6 +7,7 @@ import pytest
 
 from app.machine.model import PowerState
 from app.omni.kinds import Kind
+from app.state import mirror as state_mirror
 from app.state.boots import Boots
 from app.state.connection import now_ms
 from app.state.lease import Leases
@@ -66,6 +67,17 @@ def test_list_of_omni_decides_what_there_is(mirror: Mirror) -> None:
     mirror.put(omni.give(Kind.INFRA_MACHINE, MACHINE))
     assert mirror.replace(Kind.INFRA_MACHINE, [omni.give(Kind.INFRA_MACHINE, other)]) == {MACHINE, other}
     assert mirror.machine_ids() == [other]
+
+
+def test_list_that_is_stored_and_read_in_parts_is_whole(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_mirror, "BATCH", 2)
+    omni = InMemoryOmni()
+    ids = [MACHINE.replace("4c4c", f"4c4{number}") for number in range(5)]
+    mirror.replace(Kind.INFRA_MACHINE, [omni.give(Kind.INFRA_MACHINE, m) for m in ids])
+    assert mirror.holders(Kind.INFRA_MACHINE) == set(ids)
+    assert [machine.id for machine in mirror.load_each(ids)] == ids
+    mirror.replace(Kind.INFRA_MACHINE, [])
+    assert mirror.machine_ids() == []
 
 
 def test_bmc_login_is_sealed_and_useless_with_another_key(mirror: Mirror, client: fakeredis.FakeRedis) -> None:

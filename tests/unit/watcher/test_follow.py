@@ -90,9 +90,10 @@ class Site:
         settings = Settings(omni_api_endpoint="http://192.0.2.9", api_advertise_address="192.0.2.8", state_dir=tmp_path)
         self.omni, self.mirror = Watches(), Mirror(store, sealer(settings))
         self.alarms = Alarms(store)
+        self.turns = threading.Lock()
 
     def follower(self, kind=Kind.REBOOT_STATUS):
-        return Follower(kind, self.omni, self.mirror, self.alarms, Echoes())
+        return Follower(kind, self.omni, self.mirror, self.alarms, Echoes(), turns=self.turns)
 
     def mirrored(self):
         found = {m: self.mirror.resource(Kind.REBOOT_STATUS, m) for m in self.mirror.machine_ids()}
@@ -304,3 +305,24 @@ def test_silent_watch_is_found_when_its_time_has_come(site, follower, monkeypatc
     assert silent.over.is_set()
     site.omni.nth(2).put(Bootstrap((resource("a", 2),)))
     wait_until(lambda: site.mirrored() == {"a": 2})
+
+
+def test_kinds_take_in_what_there_is_one_after_the_other(site, follower):
+    first, other = site.omni.nth(1), site.follower(Kind.WIPE_STATUS)
+    other.start()
+    site.omni.nth(2).put(Bootstrap(()))
+    assert not other.established.wait(0.1)
+    first.put(Bootstrap((resource("a"),)))
+    established(other)
+    other.stop()
+
+
+def test_kind_that_says_nothing_holds_up_no_other(site, follower, monkeypatch):
+    monkeypatch.setattr(follow, "TURN_S", 0.05)
+    site.omni.nth(1)
+    other = site.follower(Kind.WIPE_STATUS)
+    other.start()
+    site.omni.nth(2).put(Bootstrap(()))
+    established(other)
+    assert not follower.established.is_set()
+    other.stop()
