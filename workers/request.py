@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
+import redis
 import structlog
 from celery import Task
 from celery.worker import state
@@ -52,7 +53,7 @@ class LastingRequest(Request):  # type: ignore[misc]  # Celery has no type hints
                 return True
             try:
                 self.message.ack()
-            except self.connection_errors:
+            except (*self.connection_errors, redis.RedisError):  # what Redis refuses now, as with a full disk, passes
                 return False
             return True
 

@@ -17,7 +17,7 @@ from app.agents.errors import (
     StaleFence,
     WipeRefused,
 )
-from app.machine.model import OperationName, Phase
+from app.machine.model import InfraMachine, OperationName, Phase, WipeStatus
 from app.omni.kinds import Kind
 from config.celery import QUEUE_WIPE
 from workers.celery_app import app
@@ -54,7 +54,7 @@ def _wipe(turn: Turn) -> WipeTicket:
         wipe_id=infra_machine.wipe_id,
         install_event_id=infra_machine.install_event_id,
         node_unique_token=infra_machine.node_unique_token,
-        wipe_status_version=f"{status.meta.created_ns}.{status.meta.version}" if status else "",
+        wipe_status_version=_version(infra_machine, status),
     )
     zeroes = settings.wipe_with_zeroes
     limit_s = settings.agent_zeroes_wipe_timeout_s if zeroes else settings.agent_fast_wipe_timeout_s
@@ -72,6 +72,15 @@ def _wipe(turn: Turn) -> WipeTicket:
         raise AgentRefused(f"the wipe took longer than {limit_s:g} s") from None
     except AgentFailed as error:
         raise AgentRefused(f"the agent failed to wipe: {error}") from None
+
+
+def _version(infra_machine: InfraMachine, status: WipeStatus | None) -> str:
+    """Which WipeStatus it is that stands or is missing: one of a machine that was removed since is another one.
+
+    What was wiped before a machine was removed says nothing of what was written to its disks until it came back.
+    """
+    stands = f"{status.meta.created_ns}.{status.meta.version}" if status else "none"
+    return f"{infra_machine.meta.created_ns}/{stands}"
 
 
 WIPE = Procedure(OperationName.WIPE, wipe_disks, confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS))

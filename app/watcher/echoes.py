@@ -17,8 +17,14 @@ class Echoes:
         self._written: dict[tuple[Kind, str], tuple[int, int]] = {}
 
     def expect(self, resource: Resource) -> None:
-        """This copy was written to Omni and stands in the mirror."""
+        """This copy was written to Omni; the caller puts it into the mirror."""
         self._written[resource.kind, resource.id] = resource.order
+
+    def forget(self, kind: Kind) -> None:
+        """The mirror was made as a list says, which may be older than what is to come."""
+        for place in list(self._written):
+            if place[0] is kind:
+                self._written.pop(place, None)
 
     def is_one(self, resource: Resource) -> bool:
         """Whether this is the echo that was expected; it comes once."""

@@ -152,6 +152,7 @@ class Follower:
             gone = self._mirror.holders(self.kind) - listed
             found += [r for r in (self._omni.get(self.kind, m) for m in sorted(gone)) if r is not None]
         self._alarms.wake(*self._mirror.replace(self.kind, found))
+        self._echoes.forget(self.kind)
         self._rebuilt_s = time.monotonic()
         if generation == self._generation:  # else Redis was emptied meanwhile, and this is lost
             self.problem = None

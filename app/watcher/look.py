@@ -134,8 +134,12 @@ class Looker:
 
     def _keep(self, resource: Resource) -> None:
         """Put what was written into the mirror, and expect its echo."""
-        self._mirror.put(resource)
-        self._echoes.expect(resource)
+        self._echoes.expect(resource)  # first: a list that comes in between is older, and forgets it
+        try:
+            self._mirror.put(resource)
+        except redis.RedisError:
+            self._echoes.is_one(resource)  # it is to be put when it comes
+            raise
 
     def _finalizer_missing(self, machine: Machine) -> bool:
         infra_machine = machine.infra_machine

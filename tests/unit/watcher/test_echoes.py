@@ -26,3 +26,12 @@ def test_copy_that_another_wrote_is_news():
     assert not echoes.is_one(copy(2, machine_id="m2"))
     assert not echoes.is_one(copy(2, kind=Kind.WIPE_STATUS))
     assert echoes.is_one(copy(2))
+
+
+def test_copy_that_was_written_before_the_mirror_was_made_as_a_list_says_is_news():
+    echoes = Echoes()
+    echoes.expect(copy(2))
+    echoes.expect(copy(2, kind=Kind.WIPE_STATUS))
+    echoes.forget(Kind.MACHINE_STATUS)
+    assert not echoes.is_one(copy(2))
+    assert echoes.is_one(copy(2, kind=Kind.WIPE_STATUS))

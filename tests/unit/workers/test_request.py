@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import redis
 from celery.worker import state
 
 from workers import request
@@ -17,9 +18,10 @@ class Away(Exception):
 
 
 class Message:
-    """What a worker is given, with a broker that is away for the first attempts."""
+    """What a worker is given, with a broker that fails so for the first attempts."""
 
-    def __init__(self, refusals=0):
+    def __init__(self, refusals=0, error=Away):
+        self.error = error
         self.payload = [[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
         self.body = json.dumps(self.payload)
         self.content_type, self.content_encoding = "application/json", "utf-8"
@@ -33,7 +35,7 @@ class Message:
     def ack(self):
         self.tries += 1
         if self.tries <= self.refusals:
-            raise Away
+            raise self.error
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +61,9 @@ def test_answered_at_once(pauses):
     assert pauses == []
 
 
-def test_redis_away_it_is_tried_until_it_answers(pauses):
-    message = Message(refusals=3)
+@pytest.mark.parametrize("error", [Away, redis.ResponseError("MISCONF"), redis.ReadOnlyError("a replica")])
+def test_redis_away_or_full_it_is_tried_until_it_takes_it(pauses, error):
+    message = Message(refusals=3, error=error)
     one = asked(message)
     one.acknowledge()
     one.acknowledge()

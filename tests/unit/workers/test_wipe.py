@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.agents.errors import AgentFailed, AgentGone, StaleFence, WipeRefused
@@ -190,3 +192,16 @@ def test_record_lost_twice_asks_for_two_wipes_that_no_kept_success_can_answer(bo
         run(bottle)
     first, second = bottle.gateway.wipes
     assert first != second
+
+
+def test_machine_that_was_removed_and_came_back_asks_for_a_wipe_that_no_kept_success_can_answer(bottle: Bottle) -> None:
+    for _ in range(2):
+        bottle.accepted()
+        bottle.agent()
+        assert run(bottle)[0] == "SUCCESS"
+        for kind in (Kind.INFRA_MACHINE, Kind.WIPE_STATUS):
+            bottle.services.mirror.remove(bottle.omni.stored[kind, MACHINE])
+            bottle.omni.remove(kind, MACHINE)
+    first, second = bottle.gateway.wipes
+    assert first != second
+    assert replace(first, wipe_status_version="") == replace(second, wipe_status_version="")
