@@ -8,7 +8,7 @@ ARGS ?=
 SIDE_BY_SIDE := -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-interop check bench faults protos docs clean
+.PHONY: help setup lab test test-interop check bench bench-omni faults protos docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(STAMP) ## style, types and the directions of imports
 
 bench: $(STAMP) ## a table of how fast 10, 100 and 1,000 machines are made ready; ARGS='--lab 10'
 	@$(BIN)/python -m lab.bench $(ARGS)
+
+bench-omni: $(STAMP) ## what the wire to Omni carries, and what watching takes, each with its bound; some three minutes
+	@$(BIN)/python -m lab.bench.omni $(ARGS)
 
 protos: $(STAMP) ## generate protos/gen from the .proto files
 	@$(BIN)/python -m protos.generate

@@ -1,18 +1,17 @@
-"""How many signed calls a second one connection carries: `python -m lab.bench.signed_calls`.
+"""How many signed calls a second one connection carries.
 
 The stand-in shares this very process and checks each signature, so the figures are less than the client's own.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Final
 
 from app.omni.account import read_account
 from app.omni.client import Omni
 from app.omni.kinds import Kind
-from lab.omni.certificates import Certificate, make_certificate
+from lab.omni.certificates import Certificate
 from lab.omni.keys import make_key
 from lab.omni.signatures import Signatures
 from lab.omni.thread import OmniThread
@@ -47,7 +46,3 @@ def _one_second(omni: Omni) -> int:
         omni.get(Kind.WIPE_STATUS, "machine")
         calls += 1
     return calls
-
-
-if __name__ == "__main__":
-    sys.stdout.write(f"without TLS {best_second(None)}/s, with TLS {best_second(make_certificate('omni.lab'))}/s\n")
