@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import replace
 
 import pytest
@@ -57,16 +56,12 @@ def test_omni_away_is_told_but_boots_go_on(site: Site) -> None:
     "trouble",
     [errors.NotAuthenticated, errors.EulaNotAccepted, errors.NotRegistered, errors.RoleInsufficient, errors.ClockWrong],
 )
-def test_each_refusal_of_the_account_is_told_with_its_remedy_in_readyz_and_on_the_page(
-    site: Site, trouble: type[errors.OmniError]
-) -> None:
+def test_each_refusal_of_the_account_is_told_with_its_remedy(site: Site, trouble: type[errors.OmniError]) -> None:
     site.health = replace(
         site.health, omni_connected=False, problem="as Omni says it", code=trouble.code, remedy=trouble.hint
     )
     told = site.get("/readyz").json["checks"]["omni"]
     assert (told["ok"], told["code"], told["remedy"]) == (False, trouble.code, trouble.hint)
-    page = html.unescape(site.get("/").text)
-    assert all(words in page for words in ("as Omni says it", trouble.code, trouble.hint))
 
 
 def test_trouble_with_one_machine_is_told_although_omni_is_connected(site: Site) -> None:

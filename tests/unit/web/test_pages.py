@@ -1,5 +1,6 @@
 """The pages: who gets them, what stands in them, and what their forms do."""
 
+import html
 import re
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 import redis
 
 from app.machine.model import Meta
+from app.omni import errors
 from app.state.history import HistoryEntry
 from app.web.session import COOKIE
 from tests.unit.web.stand_ins import API_TOKEN, MACHINE_ID, NODE_TOKEN, OTHER_ID, PASSWORD, picture
@@ -203,6 +205,16 @@ def test_trouble_of_the_site_stands_above_everything(site):
     assert "<strong>Redis:</strong> Redis does not answer" in site.get("/").text
     site.health = replace(site.health, problem="", code="", gateways=0)
     assert "No agent gateway is alive" in site.get("/").text
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [errors.NotAuthenticated, errors.EulaNotAccepted, errors.NotRegistered, errors.RoleInsufficient, errors.ClockWrong],
+)
+def test_each_refusal_of_the_account_stands_above_everything_with_its_remedy(site, trouble):
+    site.health = replace(site.health, problem="as Omni says it", code=trouble.code, remedy=trouble.hint)
+    page = html.unescape(site.get("/").text)
+    assert f"as Omni says it<br>{trouble.hint} <code>{trouble.code}</code>" in page
 
 
 def test_machine_that_nobody_knows_is_told_in_a_page(site):
