@@ -19,6 +19,7 @@ from app.state.lease import Leases, unmark_queued
 from app.state.logins import RefusedLogins
 from app.state.metrics import SENT_HEADER
 from app.state.mirror import Mirror
+from app.state.orders import note_record_order
 from app.state.secrets import sealer
 from app.state.wipes import WipeSlots
 from config.settings import Settings
@@ -128,6 +129,8 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     forget_refusals(client, settings, machine_id)
     Attempts(client).clear(machine_id, operation.name.value)
     leases.unmark_queued(machine_id)
+    if operation.name in (OperationName.ADOPT_RECORD, OperationName.WIPE_RECORD):
+        note_record_order(client, machine_id, operation.name.value)
     task_id = _send(leases, machine_id, operation, WipeSlots(client, settings.max_concurrent_wipes), cause=None)
     if task_id:
         return OrderResult((operation.name.value,), "", (task_id,))

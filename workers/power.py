@@ -46,7 +46,11 @@ def power_on(turn: Turn) -> str:
     turn.guard.check()
     put_back = [_record_power(turn, PowerState.ON)]
     if requested:
-        put_back.append(record_reboot(turn, requested, with_time=False))
+        try:
+            put_back.append(record_reboot(turn, requested, with_time=False))
+        except (OmniError, LeaseLost, redis.RedisError):
+            _put_back(put_back)
+            raise
     send(turn, turn.bmc.power_on, put_back)
     wait_for(turn, PowerState.ON)
     return "powered on" + (", armed to boot from the network" if turn.operation.pxe else "")
@@ -192,11 +196,12 @@ def _restore(turn: Turn, written: Resource, edit: Callable[[Any], None]) -> None
         log.warning("mirror_not_told", kind=written.kind.value, error=type(error).__name__)
 
 
-ON = Procedure(OperationName.POWER_ON, power_on, reads_power="must")
+CONFIRMS = (Kind.INFRA_MACHINE, Kind.WIPE_STATUS, Kind.POWER_OPERATION, Kind.REBOOT_STATUS)
+ON = Procedure(OperationName.POWER_ON, power_on, confirms=CONFIRMS, reads_power="must")
 OFF = Procedure(
     OperationName.POWER_OFF,
     power_off,
-    confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS, Kind.POWER_OPERATION, Kind.REBOOT_STATUS),
+    confirms=CONFIRMS,
     reads_power="must",
     waits_for_wipe=True,
 )

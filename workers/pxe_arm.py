@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.machine.model import OperationName
+from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
 from workers.celery_app import app
 from workers.operation import perform
@@ -18,7 +19,7 @@ def arm(turn: Turn) -> str:
     return "armed to boot from the network once"
 
 
-PXE_ARM = Procedure(OperationName.PXE_ARM, arm, reads_power="try")
+PXE_ARM = Procedure(OperationName.PXE_ARM, arm, confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS), reads_power="try")
 
 
 @app.task(name="pxe_arm", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]

@@ -12,6 +12,8 @@ from typing import Any
 from app.machine.model import OperationName
 from app.omni.kinds import Kind
 from app.omni.resource import Draft
+from app.state.connection import as_bytes
+from app.state.orders import record_order_key
 from config.celery import QUEUE_BMC
 from workers.celery_app import app
 from workers.operation import perform
@@ -36,6 +38,7 @@ def adopt(turn: Turn) -> str:
         spec.wiped_node_unique_token = reported.wiped_node_unique_token
         spec.last_wipe_install_event_id = max(0, wish.install_event_id - int(reported.installed))
 
+    _only_as_ordered_last(turn)
     _create(turn, fill)
     return f"wrote the lost record anew: the disks are kept, as wiped for wipe id {wish.wipe_id!r}"
 
@@ -46,8 +49,20 @@ def have_wiped(turn: Turn) -> str:
     def fill(spec: Any) -> None:
         spec.initial_wipe_done = False
 
+    _only_as_ordered_last(turn)
     _create(turn, fill)
     return "wrote the lost record anew: the disks are to be wiped"
+
+
+def _only_as_ordered_last(turn: Turn) -> None:
+    """Orders may wait for a worker, and a person may think again meanwhile. Raises NotDue."""
+    key, own = record_order_key(turn.machine.id), turn.operation.name.value
+    last = turn.services.redis.get(key)
+    if last is None:
+        return
+    if as_bytes(last).decode() != own:
+        raise NotDue(f"{as_bytes(last).decode()} was ordered after it")
+    turn.services.redis.delete(key)
 
 
 def _create(turn: Turn, fill: Callable[[Any], None]) -> None:

@@ -185,6 +185,7 @@ def _power_not_read(services: Services, procedure: Procedure, machine: Machine, 
         due = decide(machine, decide_options(services.settings)).find(procedure.name)
         if due is None:
             raise NotDue(f"the power state cannot be read: {error}")
+        _wait_for_the_next_try(services, machine, due)
         raise PowerUnreadable(due, error)
     log.info("power_not_read", error=str(error))
     return replace(machine, facts=replace(machine.facts, powered_on=None))

@@ -83,7 +83,12 @@ def _version(infra_machine: InfraMachine, status: WipeStatus | None) -> str:
     return f"{infra_machine.meta.created_ns}/{stands}"
 
 
-WIPE = Procedure(OperationName.WIPE, wipe_disks, confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS))
+WIPE = Procedure(
+    OperationName.WIPE,
+    wipe_disks,
+    # The last one tells a machine that was never wiped from one whose record is lost.
+    confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS, Kind.INFRA_MACHINE_STATUS),
+)
 
 
 @app.task(name="wipe", queue=QUEUE_WIPE, bind=True)  # type: ignore[untyped-decorator]

@@ -69,7 +69,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._second_s = self._resync_s = self._compare_s = 0.0
         self._announced = False
-        self._build = ""
+        self._build = self._run_id = ""
         self._leases_kept = False
 
     def start(self) -> None:
@@ -115,6 +115,7 @@ class Watcher:
 
     def _each_second(self) -> None:
         self._tracking.update()
+        self._look_for_a_restart()
         self._mirror.keep_watched()
         publish_options(self._redis, self._options)
         try:
@@ -122,6 +123,17 @@ class Watcher:
         except OmniError as error:
             problem = Problem.of(error)
         self._standing.tell(problem, announced=self._announced, tls_problem=self._authority.problem)
+
+    def _look_for_a_restart(self) -> None:
+        """A Redis that was restarted, or another one in its place, may have lost the latest of the mirror."""
+        try:
+            run_id = str(self._redis.info("server").get("run_id", ""))
+        except redis.ResponseError:  # as from one that somebody else runs for us
+            return
+        if self._run_id and run_id != self._run_id:
+            log.warning("redis_restarted", effect="all is read from Omni again")
+            self._followers.rebuild()
+        self._run_id = run_id
 
     def _keep_connected(self) -> Problem | None:
         """What keeps us from acting. Raises OmniError."""

@@ -82,6 +82,15 @@ def test_installed_machine_is_powered_on_to_its_disk_without_arming(bottle: Bott
     assert bottle.bmc.commands == ["on"]
 
 
+@pytest.mark.parametrize("gate", [{"cordoned": True}, {"acceptance_status": 2}, {"power_off_request_id": "p1"}])
+def test_machine_that_only_omni_knows_to_be_left_off_is_not_powered_on(bottle: Bottle, gate: dict[str, Any]) -> None:
+    in_cluster(bottle)
+    bottle.bmc.on = False
+    bottle.omni.give(Kind.INFRA_MACHINE, MACHINE, **gate)  # the mirror is behind
+    assert run(power_on_task)[1].startswith("skipped: not due")
+    assert bottle.bmc.commands == []
+
+
 def test_machine_that_is_on_is_not_powered_on_again(bottle: Bottle) -> None:
     in_cluster(bottle)
     assert run(power_on_task)[1].startswith("skipped: not due")

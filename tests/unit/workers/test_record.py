@@ -14,6 +14,7 @@ from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
 from app.state.deciding import decide_options
 from app.state.lease import lease_key
+from app.state.orders import note_record_order, record_order_key
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers.record import adopt_record, wipe_record
 
@@ -258,3 +259,16 @@ def test_twice_is_once(bottle: Bottle, word: str) -> None:
     version = bottle.omni.stored[Kind.WIPE_STATUS, MACHINE].version
     assert run(word)[1].startswith("skipped: not due")
     assert bottle.omni.stored[Kind.WIPE_STATUS, MACHINE].version == version
+
+
+@pytest.mark.parametrize(("first", "last"), [("adopt", "wipe"), ("wipe", "adopt")])
+def test_order_that_waited_is_not_done_where_another_came_after_it(bottle: Bottle, first: str, last: str) -> None:
+    lost(bottle)
+    for word in (first, last):
+        note_record_order(bottle.services.redis, MACHINE, TASKS[word].name)
+    state, words = run(first)
+    assert state == "SUCCESS" and words == f"skipped: {TASKS[last].name} was ordered after it"
+    assert untouched(bottle)
+    assert not run(last)[1].startswith("skipped")
+    assert bottle.spec(Kind.WIPE_STATUS).initial_wipe_done is (last == "adopt")
+    assert bottle.services.redis.get(record_order_key(MACHINE)) is None

@@ -83,6 +83,14 @@ def test_lost_record_is_never_taken_for_a_new_machine(bottle: Bottle) -> None:
     assert bottle.gateway.wipes == []
 
 
+def test_lost_record_of_a_machine_that_the_mirror_takes_for_a_new_one_is_none_all_the_same(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.agent()
+    bottle.omni.give(Kind.INFRA_MACHINE_STATUS, MACHINE, ready_to_use=True)
+    assert "record" in run(bottle)[1]
+    assert bottle.gateway.wipes == []
+
+
 @pytest.mark.parametrize("agent", ["gone", "unknown"])
 def test_agent_that_is_not_there_means_no_wipe(bottle: Bottle, agent: str) -> None:
     bottle.accepted()
