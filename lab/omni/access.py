@@ -86,6 +86,12 @@ class Access:
             words = f"resource ID must match the infra provider ID {self._id!r}"
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, words)
 
+    def check_change(self, place: Place) -> None:
+        """May it change anything of this type? That is known before the resource is looked for."""
+        self.check_read(place)
+        if place in _READABLE:
+            raise _read_only(place)
+
     def check_update(self, new: state_pb2.Resource, old: state_pb2.Resource, place: Place) -> None:
         """May it replace the one by the other? Of some types only the finalizers may differ."""
         if place not in _FINALIZERS_ONLY:

@@ -86,7 +86,7 @@ class StateService(state_pb2_grpc.StateServicer):
         place = self._count("Update", new.metadata)
         phase = options.expected_phase if options.HasField("expected_phase") else None
         try:
-            self._access.check_read(place)
+            self._access.check_change(place)
             old = self._seen(place, new.metadata.id)
             labelled = self._access.labelled(new)
             self._access.check_update(labelled, old, place)

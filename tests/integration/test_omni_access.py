@@ -199,6 +199,26 @@ def test_what_is_omnis_is_read_and_neither_made_nor_removed(stub, omnis, name):
     assert [call.code(method) for method in ("Create", "Teardown", "Destroy")] == [CODE.PERMISSION_DENIED] * 3
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("default", "Machines.omni.sidero.dev"),
+        ("default", "ConnectionParams.omni.sidero.dev"),
+        ("default", "SiderolinkAPIConfigs.omni.sidero.dev"),
+        ("default", "FeaturesConfigs.omni.sidero.dev"),
+        ("meta", "ResourceDefinitions.meta.cosi.dev"),
+        ("meta", "Namespaces.meta.cosi.dev"),
+        ("ephemeral", "SysVersions.system.sidero.dev"),
+    ],
+    ids=lambda place: place[1],
+)
+def test_what_omni_says_of_itself_is_read_and_never_changed(stub, place):
+    call = Call(stub, *place, "missing")
+    assert [call.code(method) for method in ("Get", "List", "Watch")] == [CODE.NOT_FOUND, CODE.OK, CODE.OK]
+    changes = ("Create", "Update", "Teardown", "Destroy")
+    assert [call.code(method) for method in changes] == [CODE.PERMISSION_DENIED] * 4
+
+
 @pytest.mark.parametrize("name", ["MachineRequestStatuses", "ConfigPatchRequests"])
 def test_what_is_asked_of_omni_is_destroyed_after_its_teardown_only(stub, name):
     call = Call(stub, SHARED, f"{name}.omni.sidero.dev")
