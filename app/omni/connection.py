@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 
@@ -22,6 +22,7 @@ from app.omni.handshake import handshake_words
 from app.omni.pinning import Pin, served_certificate
 from app.omni.skew import ClockComparison, skew_words, too_far
 from app.omni.status import error_for
+from app.omni.unzipping import UnzippingChannel
 from protos.gen.cosi.state_pb2_grpc import StateStub
 
 # A hundred greenlets that all wait for an Omni that is away must not each ask it for its certificate.
@@ -146,5 +147,5 @@ class Connection:
         # Others may be about to call with the one before, which a closed channel answers with a ValueError.
         self._retired = self._channel
         self._channel = open_channel(self._place, pin)
-        self._stub = StateStub(self._channel)
+        self._stub = StateStub(cast(grpc.Channel, UnzippingChannel(self._channel)))
         self._pin = pin
