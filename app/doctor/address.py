@@ -76,10 +76,10 @@ def address_findings(place: Place, answer: Answer) -> Sequence[Finding]:
     """What there is to say of the address. answer: what came of `/healthz` there."""
     where = f"port {place.port} of {place.name}"
     named = place.name if place.resolved == (place.name,) else f"{place.name} ({', '.join(place.resolved)})"
-    if answer.status and not answer.ours:
-        return [failed(f"another program answers on {where}", "see what is said of the ports")]
     if not place.here:
         return [_elsewhere(place, named, answer)]
+    if answer.status and not answer.ours:
+        return [failed(f"another program answers on {where}", "see what is said of the ports")]
     if not place.listens:
         words = f"machines are told {named}, and --api-listen-address takes only what comes to another address"
         return [failed(words, "make both the same, or leave --api-listen-address out to listen on all addresses")]
@@ -96,7 +96,8 @@ def address_findings(place: Place, answer: Answer) -> Sequence[Finding]:
 def _elsewhere(place: Place, named: str, answer: Answer) -> Finding:
     if answer.ours:
         return ok(f"{named} is not this host's, and we answer there, as by a load balancer")
-    words = f"{named} is no address of this host, and we do not answer there ({answer.error})"
+    why = "another program does" if answer.status else answer.error
+    words = f"{named} is no address of this host, and we do not answer there ({why})"
     remedy = f"name one of this host's in {OPTION}: {_candidates(place.routable)}"
     behind = "one that leads here from elsewhere (load balancer, container) is right once we answer there"
     return failed(words, f"{remedy}; {behind}")

@@ -14,15 +14,10 @@ from dataclasses import dataclass
 import redis
 
 from app.bundled_redis import server_binary
+from tests.free_ports import free_port
 from tests.integration.children import MARK, wait_until
 
 AWAY_S = 35  # half a minute, and a start of Python on two busy cores
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

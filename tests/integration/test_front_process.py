@@ -15,14 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_port
 from tests.integration.children import MARK, marked_processes, wait_until
 
 pytestmark = pytest.mark.integration
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class Web:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from app.bundled_redis import BundledRedis, server_binary
+from tests.free_ports import free_port
 from tests.integration.children import MARK, wait_until
 
 pytestmark = pytest.mark.integration
@@ -17,12 +17,6 @@ pytestmark = pytest.mark.integration
 ALL = ["web", "gateway", "watcher", "worker bmc", "worker poll", "worker wipe", "beat", "flower"]
 # What Celery and Flower say of each attempt themselves, at growing distances, and each process of its own start.
 MOST_LINES = 8
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Alone:

@@ -9,16 +9,11 @@ import pytest
 
 from app.instance import hold_state_dir
 from app.ports import check_free
+from tests.free_ports import free_port
 from tests.integration.children import MARK, marked_processes
 from tests.unit.tls.certificates import make
 
 pytestmark = pytest.mark.integration
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from app.supervisor import PROCESSES
 from config.settings import load
+from tests.free_ports import free_port
 from tests.integration.children import MARK, marked_processes, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
@@ -21,12 +22,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.skipif(sys.platform != "linux
 # Eight Python processes on two busy cores.
 START_TIMEOUT_S = 45
 SECRETS = {"api-token": "canary-token-7Hgf5", "flower-password": "canary-password-9Jhg4"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def listens(port):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -15,16 +14,11 @@ from app.state.secrets import sealer
 from config.settings import load
 from lab.rack import RackOptions
 from lab.rack_thread import RackThread
+from tests.free_ports import free_port
 from tests.integration.children import MARK, marked_processes, wait_until
 from workers.enqueue import TASKS, use_queue
 
 UP_S = 60  # seven Python processes on two busy cores
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class WholeSite:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from app.state.agents import AgentLookup
 from app.state.mirror import Mirror
 from app.state.secrets import gateway_token, sealer
 from config.settings import load
+from tests.free_ports import free_port
 from tests.integration.children import MARK, marked_processes, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,11 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT_S = 60
 # Processes that are told to end are gone after 10 s.
 END_LIMIT_S = 15
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class Provider:

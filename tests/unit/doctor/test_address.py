@@ -31,7 +31,7 @@ LOOPBACK = replace(HERE, name="localhost", resolved=("127.0.0.1",), here=("127.0
         (ELSEWHERE, OURS, Verdict.OK, "as by a load balancer"),
         (ELSEWHERE, NOBODY, Verdict.FAILED, "10.9.9.9 is no address of this host"),
         (ELSEWHERE, LATE, Verdict.FAILED, "10.9.9.9 is no address of this host"),
-        (ELSEWHERE, STRANGER, Verdict.FAILED, "another program answers"),
+        (ELSEWHERE, STRANGER, Verdict.FAILED, "we do not answer there (another program does)"),
     ],
 )
 def test_address_is_judged(place, answer, verdict, words):
