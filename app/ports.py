@@ -58,8 +58,8 @@ def check_free(host: str, port: int, option: str) -> None:
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:
+                # Not listened on: whoever connects meanwhile would be cut off instead of refused.
                 probe.bind(address)
-                probe.listen(1)
             except OSError as error:
                 _refuse(error, host, port, option)
 

@@ -1,9 +1,12 @@
 """`omni-metal run` that cannot start: one clear message each, the right exit status, and nothing started."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -147,3 +150,26 @@ def test_port_that_has_just_been_used_is_free():
             taken.close()  # leaves the port in TIME_WAIT
             caller.recv(1)
     check_free("127.0.0.1", port, "--api-port")
+
+
+def test_whoever_connects_to_a_port_that_is_tried_is_refused_not_cut_off():
+    port = free_port()
+    tried = threading.Event()
+
+    def try_it():
+        while not tried.is_set():
+            check_free("127.0.0.1", port, "--api-port")
+
+    with ThreadPoolExecutor(1) as pool:
+        trying = pool.submit(try_it)
+        try:
+            came = {connect_error(port) for _ in range(2_000)}
+        finally:
+            tried.set()
+        trying.result()
+    assert came == {errno.ECONNREFUSED}
+
+
+def connect_error(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port))
