@@ -11,6 +11,7 @@ from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, GatewayUnrea
 from app.agents.frames import Revision
 from lab.agent import LabAgent, TunnelEnded
 from tests.integration.agents_site import IPMI, Machine, a_site, eventually, redis_server
+from tests.integration.children import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -113,8 +114,7 @@ def test_wipe_outlives_the_worker_that_asked_and_its_success_is_kept(server):
         await eventually(lambda: machine.wipes_done == 1)
         assert machine.wipes_cancelled == 0
         # The gateway hears of it a moment later.
-        while await asyncio.to_thread(site.client.wipe_running, machine.id):
-            await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(wait_until, lambda: not site.client.wipe_running(machine.id), 10)
         await site.wipe(machine, "w1", version="3")
         assert machine.wipes_begun == 1
         await site.wipe(machine, "w1", version="4")
