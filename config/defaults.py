@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from config.options import OPTIONS
-from config.values import parse_value
+from config.values import Network, parse_value
 
 
 def default_value(name: str) -> object:
@@ -44,3 +44,8 @@ def path(name: str) -> Path | None:
 def labels(name: str) -> Mapping[str, str]:
     """Return the default of an option that is a set of labels."""
     return cast("Mapping[str, str]", default_value(name))
+
+
+def networks(name: str) -> tuple[Network, ...]:
+    """Return the default of an option that is a list of networks."""
+    return cast("tuple[Network, ...]", default_value(name))

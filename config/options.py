@@ -24,6 +24,7 @@ class Kind(enum.Enum):
     DURATION = "duration"
     CHOICE = "choice"
     LABELS = "labels"
+    NETWORKS = "networks"
     PATH = "path"
     URL = "URL"
     OMNI_URL = "URL of Omni"
@@ -175,8 +176,8 @@ BOOT = Group(
             choices=("ipxe-exit", "http-404", "ipxe-sanboot"),
         ),
         _switch("secure-boot-enabled", "Boot secure boot images; needs --ipmi-pxe-boot-mode uefi and no local assets."),
-        _switch("use-local-boot-assets", "Boot agent mode from files instead of the image factory.", later=True),
-        Option("boot-assets-path", Kind.PATH, "/assets", "Folder of the local boot assets.", later=True),
+        _switch("use-local-boot-assets", "Boot agent mode from files instead of the image factory."),
+        Option("boot-assets-path", Kind.PATH, "/assets", "Folder of the local boot assets."),
         Option(
             "extra-machine-config-path",
             Kind.PATH,
@@ -185,11 +186,18 @@ BOOT = Group(
         ),
         _switch("config-match-address", "Serve /config only to the address that fetched the boot script."),
         _switch("config-open", "Serve /config to everyone."),
+        Option(
+            "boot-rate-limit",
+            Kind.NUMBER,
+            "1000",
+            "Boot requests a second from one address, over a burst of ten times as many; 0: no limit.",
+            minimum="0",
+        ),
     ),
 )
 
 NETBOOT = Group(
-    "DHCP proxy",
+    "DHCP proxy and TFTP",
     (
         Option(
             "dhcp-proxy-iface-or-ip",
@@ -197,10 +205,18 @@ NETBOOT = Group(
             "",
             "Interface of the DHCP proxy, or an address on it.",
             default_help="the advertise address",
-            later=True,
         ),
         _switch("disable-dhcp-proxy", "Run without DHCP proxy and TFTP."),
-        _switch("disable-dhcp-proxy-broadcast", "Do not answer broadcasts on port 67.", later=True),
+        _switch("disable-dhcp-proxy-broadcast", "Do not answer broadcasts on port 67."),
+        _switch("tftp-single-port", "Send files from port 69 itself, for deployments that publish one UDP port."),
+        Option(
+            "ipxe-path",
+            Kind.PATH,
+            "",
+            "Folder of the iPXE binaries, such as undionly.kpxe and snponly.efi.",
+            default_help="`ipxe` in the state directory, else the image's own",
+        ),
+        Option("netboot-user", Kind.TEXT, "nobody", "User that DHCP proxy and TFTP become once their ports are open."),
     ),
 )
 
@@ -253,6 +269,13 @@ BMC = Group(
     "BMCs",
     (
         Option("api-power-mgmt-state-dir", Kind.PATH, "", "Folder of the files that name API BMCs."),
+        Option(
+            "bmc-allowed-cidrs",
+            Kind.NETWORKS,
+            "",
+            "Networks in which BMCs may be that agents name: 10.1.0.0/16,fd00::/64.",
+            default_help="all",
+        ),
         Option("ipmi-pxe-boot-mode", Kind.CHOICE, "uefi", "Firmware mode of a PXE boot.", choices=("uefi", "bios")),
         _switch("redfish-use-always", "Never use IPMI.", later=True),
         _switch("redfish-use-when-available", "Use Redfish where it answers, else IPMI.", default=True, later=True),
@@ -295,7 +318,7 @@ TLS = Group(
             "Certificate to show instead of one of our own CA; read anew when it changes. Needs --tls-key-file.",
         ),
         Option("tls-key-file", Kind.PATH, "", "Key of the certificate; needs --tls-cert-file."),
-        Option("tls-custom-ipxe-ca-cert-file", Kind.PATH, "", "CA that iPXE is to trust.", later=True),
+        Option("tls-custom-ipxe-ca-cert-file", Kind.PATH, "", "CA that iPXE is to trust."),
     ),
 )
 

@@ -22,7 +22,7 @@ from config.commandline import parse_command_line
 from config.options import OPTIONS, Kind
 from config.schema import UNLESS_GIVEN, OptionsSchema
 from config.sources import Given, Sources, gather
-from config.values import FALSE, TRUE
+from config.values import FALSE, TRUE, Network
 
 # A wrong value is shown up to this length: enough to find it again, too little to fill a screen.
 LONGEST_SHOWN: Final = 60
@@ -82,10 +82,14 @@ class Settings:
     extra_machine_config_path: Path | None = defaults.path("extra-machine-config-path")
     config_match_address: bool = defaults.switch("config-match-address")
     config_open: bool = defaults.switch("config-open")
+    boot_rate_limit: int = defaults.number("boot-rate-limit")
 
     dhcp_proxy_iface_or_ip: str = defaults.text("dhcp-proxy-iface-or-ip")
     disable_dhcp_proxy: bool = defaults.switch("disable-dhcp-proxy")
     disable_dhcp_proxy_broadcast: bool = defaults.switch("disable-dhcp-proxy-broadcast")
+    tftp_single_port: bool = defaults.switch("tftp-single-port")
+    ipxe_path: Path | None = defaults.path("ipxe-path")
+    netboot_user: str = defaults.text("netboot-user")
 
     min_reboot_interval_s: float = defaults.seconds("min-reboot-interval")
     wipe_with_zeroes: bool = defaults.switch("wipe-with-zeroes")
@@ -100,6 +104,7 @@ class Settings:
     agent_zeroes_wipe_timeout_s: float = defaults.seconds("agent-zeroes-wipe-timeout")
 
     api_power_mgmt_state_dir: Path | None = defaults.path("api-power-mgmt-state-dir")
+    bmc_allowed_cidrs: tuple[Network, ...] = defaults.networks("bmc-allowed-cidrs")
     ipmi_pxe_boot_mode: str = defaults.text("ipmi-pxe-boot-mode")
     redfish_use_always: bool = defaults.switch("redfish-use-always")
     redfish_use_when_available: bool = defaults.switch("redfish-use-when-available")

@@ -26,6 +26,8 @@ WHOLE_NUMBER: Final = re.compile(r"[+-]?\d{1,12}", re.ASCII)
 LARGEST_PORT: Final = 65535
 RESERVED_LABELS: Final = "omni.sidero.dev/"
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 def parse_value(option: Option, raw: object) -> object:
     """Return the value of `option`, checked.
@@ -114,6 +116,14 @@ def _parse_labels(_option: Option, raw: object) -> Mapping[str, str]:
     return MappingProxyType(labels)
 
 
+def _parse_networks(_option: Option, raw: object) -> tuple[Network, ...]:
+    items = raw if isinstance(raw, list) else [part for part in _text(raw).split(",") if part.strip()]
+    try:
+        return tuple(ipaddress.ip_network(_text(item).strip()) for item in items)
+    except ValueError as error:
+        raise ValueError(f"must be networks such as 10.1.0.0/16,fd00::/64 ({error})") from None
+
+
 def _parse_path(_option: Option, raw: object) -> Path | None:
     text = _text(raw)
     return Path(text).expanduser() if text else None
@@ -199,6 +209,7 @@ PARSERS: Final[Mapping[Kind, Callable[[Option, object], object]]] = {
     Kind.DURATION: _parse_duration,
     Kind.CHOICE: _parse_choice,
     Kind.LABELS: _parse_labels,
+    Kind.NETWORKS: _parse_networks,
     Kind.PATH: _parse_path,
     Kind.URL: _parse_url,
     Kind.OMNI_URL: _parse_omni_url,

@@ -18,6 +18,7 @@ ANOTHER = {
     Kind.NUMBER: "77",
     Kind.PORT: "7777",
     Kind.DURATION: "77m",
+    Kind.NETWORKS: "10.1.0.0/16",
     Kind.LABELS: "other=1",
     Kind.PATH: "/other",
     Kind.URL: "http://other.test",
