@@ -7,6 +7,8 @@ import re
 import socket
 from pathlib import Path
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 FIB_TRIE = Path("/proc/net/fib_trie")
 IF_INET6 = Path("/proc/net/if_inet6")
 LOCAL_ADDRESS = re.compile(r"\|--\s+([0-9.]+)\n\s+/32 host LOCAL")
@@ -16,6 +18,11 @@ def routable_addresses() -> list[str]:
     """Return the routable addresses of this host: IPv4, or IPv6 where there is no IPv4."""
     found = _ipv4() or _ipv6()
     return sorted({str(address) for address in found}, key=lambda text: (len(text), text))
+
+
+def own_addresses() -> frozenset[Address]:
+    """Return the routable addresses of this host of both families, as far as the system tells them."""
+    return frozenset([*_ipv4(), *_ipv6()])
 
 
 def _ipv4() -> list[ipaddress.IPv4Address]:
@@ -44,7 +51,7 @@ def _outgoing(target: str, family: socket.AddressFamily) -> list[str]:
         return [str(probe.getsockname()[0])]
 
 
-def _is_routable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _is_routable(address: Address) -> bool:
     return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
 
 

@@ -14,6 +14,7 @@ from config.celery import QUEUE_BMC
 from workers.bmc.client import open_bmc
 from workers.bmc.errors import BmcError
 from workers.bmc_address import address_of
+from workers.bmc_allowed import check_named
 from workers.celery_app import app
 from workers.errors import AgentRefused, AgentUnavailable
 from workers.keeper import LeaseLost
@@ -75,6 +76,8 @@ def _ask_agent(turn: Turn) -> str:
         raise AgentRefused("the agent offers neither IPMI nor the API: the machine has no BMC that it can use")
     password = address = ""
     if power.ipmi:
+        # Before the agent sets a password that nobody would ever use.
+        check_named(machine_id, power.ipmi_address, power.ipmi_port, turn.services.settings)
         alphabet = string.ascii_letters + string.digits
         password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
         turn.guard.check()

@@ -60,5 +60,21 @@ class AddressUnknown(OperationError):
     hint = "Check --api-power-mgmt-state-dir"
 
 
+class BmcAddressMissing(OperationError):
+    """The agent says that the BMC has no address; it may get one from DHCP later than its machine."""
+
+    hint = "Give the BMC an address (DHCP or a fixed one), or give its login as a BMCConfig in Omni"
+
+
+class BmcAddressRefused(OperationError):
+    """The agent names an address to which no login is sent: it is no agent of ours, or an option is wrong."""
+
+    parks = True
+    hint = (
+        "Look who this agent is. Where the address is right, allow it (--bmc-allowed-cidrs) and `omni-metal retry`, or "
+        "give the login as a BMCConfig in Omni, which counts instead"
+    )
+
+
 class OperationFailed(Exception):
     """What Celery and Flower show of a failed attempt: the cause in words."""

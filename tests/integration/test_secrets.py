@@ -118,7 +118,7 @@ def test_no_secret_is_in_logs_redis_pages_api_flower_metrics_command_lines_or_er
     with site:
         users, agents, refused = site.machines
         rack = site.thread.rack
-        agents.ipmi = refused.ipmi = ("127.0.0.1", 1)
+        agents.ipmi = refused.ipmi = ("192.0.2.7", 623)
         refused.refuse_bmc_users = 100
         site.thread.call(lambda: give_login(rack, users.id))
         site.accept_all()

@@ -43,6 +43,14 @@ def test_ipv6_is_looked_at_where_there_is_no_ipv4(tmp_path, monkeypatch):
     assert addresses.routable_addresses() == ["2001:db8::7"]
 
 
+def test_own_addresses_are_those_of_both_families(tmp_path, monkeypatch):
+    monkeypatch.setattr(addresses, "FIB_TRIE", tmp_path / "fib_trie")
+    monkeypatch.setattr(addresses, "IF_INET6", tmp_path / "if_inet6")
+    (tmp_path / "fib_trie").write_text(FIB_TRIE)
+    (tmp_path / "if_inet6").write_text(IF_INET6)
+    assert {str(address) for address in addresses.own_addresses()} == {"192.0.2.17", "2001:db8::7"}
+
+
 @pytest.mark.parametrize(
     ("text", "parts", "everywhere"),
     [

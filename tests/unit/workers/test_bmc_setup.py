@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,44 @@ def test_new_login_gives_parked_power_operations_another_try(bottle: Bottle) -> 
     bottle.gateway.power = PowerManagement(ipmi_address="192.0.2.7", ipmi_port=623, ipmi=True, api=False)
     run(bottle)
     assert bottle.attempts() == {}
+
+
+def test_address_that_an_agent_may_not_name_parks_before_a_password_is_set(bottle: Bottle) -> None:
+    joined(bottle)
+    bottle.gateway.power = PowerManagement(ipmi_address="127.0.0.1", ipmi_port=623, ipmi=True, api=False)
+    state, words = run(bottle)
+    assert state == "FAILURE" and "127.0.0.1" in words and MACHINE in words and "BMCConfig" in words
+    assert bottle.gateway.logins == []
+    assert (Kind.BMC_CONFIGURATION, MACHINE) not in bottle.omni.stored
+    assert bottle.attempts()["configure_bmc"].parked
+    bottle.pause_ends()
+    assert run(bottle)[0] == "FAILURE"  # by hand: it decides anew
+    bottle.gateway.power = PowerManagement(ipmi_address="192.0.2.7", ipmi_port=623, ipmi=True, api=False)
+    assert run(bottle)[0] == "SUCCESS"
+
+
+def test_networks_that_are_allowed_bind_the_agent_and_not_the_user(bottle: Bottle) -> None:
+    joined(bottle)
+    allowed = (ipaddress.ip_network("10.1.0.0/16"),)
+    worker_services.use(replace(bottle.services, settings=replace(bottle.services.settings, bmc_allowed_cidrs=allowed)))
+    bottle.gateway.power = PowerManagement(ipmi_address="192.0.2.7", ipmi_port=623, ipmi=True, api=False)
+    assert "--bmc-allowed-cidrs" in run(bottle)[1]
+
+    def login(draft: object) -> None:
+        ipmi = draft.spec.config.ipmi  # type: ignore[attr-defined]  # a BMCConfig draft
+        ipmi.address, ipmi.username, ipmi.password = "127.0.0.1", "admin", "s3cret"
+
+    bottle.services.mirror.put(bottle.omni.update(Kind.BMC_CONFIG, MACHINE, login, create=True))
+    assert run(bottle)[0] == "SUCCESS"
+    assert bottle.spec(Kind.BMC_CONFIGURATION).ipmi.address == "127.0.0.1"
+
+
+def test_bmc_without_an_address_yet_is_asked_again_by_the_clock(bottle: Bottle) -> None:
+    joined(bottle)
+    bottle.gateway.power = PowerManagement(ipmi_address="0.0.0.0", ipmi_port=623, ipmi=True, api=False)
+    assert run(bottle)[0] == "FAILURE"
+    assert not bottle.attempts()["configure_bmc"].parked
+    assert bottle.gateway.logins == []
 
 
 def test_gated_machine_gets_no_login(bottle: Bottle) -> None:
