@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -23,6 +23,23 @@ LONGEST_BACKOFF_S: Final = 10.0
 STARTED_AFTER_S: Final = 15.0
 STARTS_THAT_MAY_FAIL: Final = 3
 WRONG_USAGE: Final = 2
+
+
+class Process(Protocol):
+    """What there must be of a process that was started; `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is that of its group too."""
+
+    def poll(self) -> int | None:
+        """Return the exit status if it has ended, negative for a signal."""
+
+    def wait(self) -> int:
+        """Wait for its end; return the exit status."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
 
 
 class Child:
@@ -40,7 +57,7 @@ class Child:
         self._command = list(command)
         self._environ = dict(environ)
         self._death_signal = death_signal
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._started_at = 0.0
         self._start_again_at = 0.0
         self._backoff_s = FIRST_BACKOFF_S
@@ -62,7 +79,10 @@ class Child:
     def start(self) -> None:
         """Start the process in a group of its own: Ctrl-C in a terminal is for us, we tell the children."""
         self._started_at = time.monotonic()
-        self._process = subprocess.Popen(  # noqa: S603 - commands of our own making
+        self._process = self._launch()
+
+    def _launch(self) -> Process:
+        return subprocess.Popen(  # noqa: S603 - commands of our own making
             self._command,
             env=self._environ,
             stdin=subprocess.DEVNULL,

@@ -6,22 +6,19 @@ in peace or by kill -9, no process and no port of it is left behind.
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import FrameType
 from typing import Final
 
 import structlog
 
 from app.bundled_redis import BundledRedis
-from app.child import WRONG_USAGE, Child
+from app.child import Child
 from app.errors import StartError
 from app.flower_access import flower_address
 from app.instance import hold_state_dir
+from app.keeping import FAILED, Supervisor, tell
 from app.start_checks import CHECKED
 from app.startup import check_ports, check_redis, say_what_is_missing
 from config import logs
@@ -41,62 +38,6 @@ PROCESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "beat": ("beat",),
     "flower": ("flower",),
 }
-# How often the children are looked at; a dead one has half a second of pause anyway.
-LOOK_S: Final = 0.1
-# A Celery worker that is asked to end waits for its tasks without limit. What is cut off is decided anew later.
-STOP_TIMEOUT_S: Final = 7.0
-# Redis writes what it holds to disk; together with the above it stays within the ten seconds of `docker stop`.
-REDIS_STOP_TIMEOUT_S: Final = 2.0
-FAILED: Final = 1
-STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-class Supervisor:
-    """Keeps children running until a signal says to stop, or one of them cannot be started."""
-
-    def __init__(self, children: Sequence[Child], last: Sequence[Child] = ()) -> None:
-        """`last` are running already, and are stopped when all others have ended."""
-        self._children = tuple(children)
-        self._last = tuple(last)
-        self._stop = threading.Event()
-        self._hurry = False
-
-    def run(self) -> int:
-        """Start the children and look after them; return the exit status."""
-        previous = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
-        try:
-            return self._look_after()
-        finally:
-            self._stop_all(self._children, STOP_TIMEOUT_S)
-            self._stop_all(self._last, REDIS_STOP_TIMEOUT_S)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _look_after(self) -> int:
-        for child in self._children:
-            child.start()
-        while not self._stop.wait(LOOK_S):
-            for child in (*self._last, *self._children):
-                hopeless = child.look_after()
-                if hopeless:
-                    _tell(hopeless)
-                    return WRONG_USAGE if child.misused else FAILED
-        return 0
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._hurry = self._stop.is_set()
-        self._stop.set()
-
-    def _stop_all(self, children: Sequence[Child], timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        for child in children:
-            child.terminate()
-        while any(child.runs for child in children) and time.monotonic() < deadline and not self._hurry:
-            time.sleep(LOOK_S / 2)
-        for child in children:
-            if child.runs:
-                log.warning("process_killed", child=child.name)
-            child.kill()
 
 
 def run(settings: Settings, options: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -112,7 +53,7 @@ def run(settings: Settings, options: Sequence[str], environ: Mapping[str, str]) 
         with hold_state_dir(settings.state_dir):
             return _run(settings, options, environ)
     except StartError as error:
-        _tell(str(error))
+        tell(str(error))
         return FAILED
 
 
@@ -149,7 +90,3 @@ def _flower_link(settings: Settings) -> dict[str, str]:
 def _command(words: Sequence[str], options: Sequence[str]) -> list[str]:
     # -P: a folder named `app` or `config` where the person happens to be must not stand in for ours.
     return [sys.executable, "-P", "-m", "app.cli", *words, *options]
-
-
-def _tell(message: str) -> None:
-    print(f"omni-metal: {message}", file=sys.stderr, flush=True)  # noqa: T201 - for the person, not for the log
