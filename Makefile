@@ -8,7 +8,7 @@ ARGS ?=
 SIDE_BY_SIDE := -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-interop check bench bench-omni faults protos docs clean
+.PHONY: help setup lab ipxe test test-interop check bench bench-omni faults protos docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ setup: $(STAMP) ## make .venv with everything in it
 
 lab: $(STAMP) ## a rack of virtual machines that live their whole life; ARGS='--once --machines 12', see ARGS=--help
 	@$(BIN)/omni-metal lab $(ARGS)
+
+ipxe: $(STAMP) ## get the iPXE binaries that firmware starts; ARGS='--state-dir=DIR', or '--deb=FILE'
+	@$(BIN)/omni-metal ipxe $(ARGS)
 
 test: $(STAMP) ## unit, property, integration and interop tests, then all faults; ARGS='-k wipe'
 ifeq ($(ARGS),)

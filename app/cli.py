@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 import click
@@ -77,6 +78,16 @@ def doctor(arguments: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 -
     from app.doctor import main as doctor_main
 
     sys.exit(doctor_main.run(arguments, os.environ, as_json=as_json))
+
+
+@main.command(cls=OptionsCommand)
+@click.option("--deb", type=click.Path(path_type=Path), help="Debian's package file, if it is here already.")
+def ipxe(arguments: tuple[str, ...], deb: Path | None) -> None:
+    """Get the iPXE binaries that firmware starts, from Debian's package, into the state directory."""
+    settings = _load(arguments)
+    from app.boot.ipxe import supply
+
+    sys.exit(supply.run(settings, deb))
 
 
 @main.command(cls=OptionsCommand, words="MACHINE")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import redis
 
+from app.boot.boot_settings import boot_settings
 from app.boot.extra import ExtraDocuments
 from app.boot.factory import ImageFactory
 from app.boot.schematic_store import SchematicStore
 from app.boot.trust import Trust
-from app.machine.boot import BootSettings, DiskMethod
+from app.machine.boot import BootSettings
 from app.machine.model import DecideOptions
 from app.state.boots import Boots
 from app.state.connection import connect
@@ -57,20 +58,4 @@ def connect_services(settings: Settings) -> Services:
         extra=ExtraDocuments(settings),
         boot_settings=boot_settings(settings),
         decide_options=decide_options(settings),
-    )
-
-
-def boot_settings(settings: Settings) -> BootSettings:
-    """The options that boot answers depend on."""
-    return BootSettings(
-        api_advertise_address=settings.api_advertise_address,
-        api_port=settings.api_port,
-        image_factory_pxe_base_url=settings.image_factory_pxe_base_url,
-        agent_mode_talos_version=settings.agent_mode_talos_version,
-        boot_from_disk_method=DiskMethod(settings.boot_from_disk_method),
-        secure_boot_enabled=settings.secure_boot_enabled,
-        agent_test_mode=settings.agent_test_mode,
-        tls_enabled=settings.tls_enabled,
-        tls_api_port=settings.tls_api_port,
-        tls_agent_skip_verify=settings.tls_agent_skip_verify,
     )

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from app.boot.boot_settings import boot_settings
 from app.boot.extra import ExtraDocuments
 from app.boot.trust import Trust
 from app.machine.verbs import Verb
 from app.web.app import create_app
-from app.web.services import Services, boot_settings, decide_options
+from app.web.services import Services, decide_options
 from config.settings import Settings
 from tests.unit.web.stand_ins import (
     MACHINE_ID,
