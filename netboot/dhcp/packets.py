@@ -1,0 +1,57 @@
+"""Receiving and sending datagrams, with the address of ours to which each was sent.
+
+A host may have several addresses on an interface, and firmware drops an answer that comes from another one than it
+has asked.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+LONGEST_PACKET: Final = 2048
+"""Bytes that are received of a packet: more than fits into an Ethernet frame. One that fills them may have been cut."""
+
+_IP_PKTINFO: Final = 8  # ip(7); Python names it from 3.14 on
+_PKTINFO: Final = struct.Struct("=I4s4s")
+_ANY: Final = bytes(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """What came. source: the sender's address and port. local: our address that it was sent to, packed."""
+
+    packet: bytes
+    source: tuple[str, int]
+    local: bytes
+
+
+def tell_local_address(opened: socket.socket) -> None:
+    """Let the kernel tell with each datagram to which address it came."""
+    opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def receive(opened: socket.socket) -> Datagram | None:
+    """The next datagram; None where none waits. Raises OSError."""
+    try:
+        packet, extra, _, source = opened.recvmsg(
+            LONGEST_PACKET, socket.CMSG_SPACE(_PKTINFO.size), socket.MSG_DONTWAIT
+        )
+    except BlockingIOError:
+        return None
+    local = _ANY
+    for level, kind, data in extra:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(data) == _PKTINFO.size:
+            _, local, _ = _PKTINFO.unpack(data)
+    return Datagram(packet, source, local)
+
+
+def send(opened: socket.socket, packet: bytes, destination: tuple[str, int], local: bytes) -> None:
+    """Send from the address `local`. Raises OSError, also where it would have to wait.
+
+    What is sent to an address that does not answer ARP stands in the buffer for seconds: others must not wait for it.
+    """
+    from_there = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(0, local, _ANY))]
+    opened.sendmsg([packet], from_there, socket.MSG_DONTWAIT, destination)

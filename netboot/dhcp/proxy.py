@@ -1,0 +1,120 @@
+"""The loop of the DHCP proxy: receives, decides, sends.
+
+    proxy = DhcpProxy({67: socket, 4011: socket}, site_of(settings), dry_run=False)
+    signal.signal(signal.SIGTERM, lambda *_: proxy.stop())
+    proxy.serve()
+
+Guarantees: no packet ends it, and none keeps the others waiting. It has no thread, and needs no rights.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from netboot.dhcp.answer import answer
+from netboot.dhcp.journal import Journal
+from netboot.dhcp.loop_guard import LoopGuard
+from netboot.dhcp.packets import Datagram, receive, send
+from netboot.dhcp.ports import Arrival
+from netboot.dhcp.site import Site
+from netboot.dhcp.verdict import Ignored
+
+log = structlog.get_logger()
+
+# The other port gets its turn, and the wish to stop is seen, within some 30 ms of a flood.
+_PACKETS_PER_TURN: Final = 64
+# How soon lines that were left out are told of when nothing comes any more.
+_TURN_S: Final = 1.0
+# An interface that is down or gone fails at once, each time.
+_AFTER_ERROR_S: Final = 0.5
+
+
+class DhcpProxy:
+    """Serves boot clients on sockets that are open. To be made in the process that serves.
+
+    Args:
+        sockets: those of netboot/dhcp/sockets.py, by port; they stay the caller's.
+        site: where firmware finds us.
+        dry_run: tell what would be answered, and send nothing.
+    """
+
+    def __init__(self, sockets: Mapping[int, socket.socket], site: Site, *, dry_run: bool) -> None:
+        self._sockets = dict(sockets)
+        self._site = site
+        self._dry_run = dry_run
+        self._guard = LoopGuard()
+        self._journal = Journal(dry_run=dry_run)
+        self._stopping = False
+        self._waking, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+
+    def stop(self) -> None:
+        """Let `serve` return soon. May be called from a signal handler, and more than once."""
+        if not self._stopping:
+            self._stopping = True
+            os.write(self._wake, b"\0")
+
+    def serve(self) -> None:
+        """Answer until `stop` is called; once."""
+        log.info(
+            "dhcp_proxy_serves",
+            ports=sorted(self._sockets),
+            address=self._site.address,
+            script=self._site.script_url,
+            dry_run=self._dry_run,
+        )
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._waking, selectors.EVENT_READ, 0)
+                for port, opened in self._sockets.items():
+                    selector.register(opened, selectors.EVENT_READ, port)
+                self._loop(selector)
+        finally:
+            self._stopping = True
+            os.close(self._waking)
+            os.close(self._wake)
+            self._journal.close()
+
+    def _loop(self, selector: selectors.BaseSelector) -> None:
+        while not self._stopping:
+            for key, _ in selector.select(_TURN_S):
+                if key.data:
+                    self._turn(key.data)
+            self._journal.catch_up()
+
+    def _turn(self, port: int) -> None:
+        """Take what waits at a port, up to a bound."""
+        for _ in range(_PACKETS_PER_TURN):
+            try:
+                datagram = receive(self._sockets[port])
+            except OSError as error:
+                log.warning("dhcp_receive_failed", port=port, reason=error.strerror)
+                time.sleep(_AFTER_ERROR_S)
+                return
+            if datagram is None or self._stopping:
+                return
+            try:
+                self._take(datagram, port)
+            except Exception as error:  # noqa: BLE001 - the outer edge: no packet ends the proxy
+                self._journal.broke(error, datagram.source[0], port)
+
+    def _take(self, datagram: Datagram, port: int) -> None:
+        self._journal.received()
+        verdict = answer(datagram.packet, Arrival(port, datagram.source), self._site, self._guard)
+        if isinstance(verdict, Ignored):
+            self._journal.ignored(verdict, datagram.source[0], port)
+            return
+        if not self._dry_run:
+            try:
+                send(self._sockets[port], verdict.packet, verdict.destination, datagram.local)
+            except OSError as error:
+                self._journal.send_failed(verdict, error)
+                return
+        self._journal.answered(verdict)

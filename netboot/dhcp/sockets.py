@@ -1,0 +1,69 @@
+"""The sockets of the DHCP proxy: UDP, on one interface, beside another DHCP server where that lets us."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from typing import Final
+
+from app.errors import StartError
+from netboot.dhcp.packets import tell_local_address
+from netboot.dhcp.ports import BROADCAST_PORT
+
+# A burst of 500 machines that are switched on together waits here; the usual 208 KiB lose a tenth of it.
+BUFFER_BYTES: Final = 1024 * 1024
+# Linux: the same as SO_RCVBUF beyond net.core.rmem_max, for whoever may.
+_SO_RCVBUFFORCE: Final = 33
+
+
+def open_socket(interface: str, port: int) -> socket.socket:
+    """Bind a UDP port of one interface, on all its addresses and for broadcasts.
+
+    Args:
+        interface: its name.
+        port: 67 or 4011.
+
+    Raises:
+        StartError: it cannot be had; the text says why and what to do.
+    """
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        _bind(opened, interface, port)
+    except OSError as error:
+        opened.close()
+        raise StartError(_words(error, interface, port)) from None
+    return opened
+
+
+def _bind(opened: socket.socket, interface: str, port: int) -> None:
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    with contextlib.suppress(PermissionError):
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER_BYTES)
+    tell_local_address(opened)
+    opened.bind(("", port))
+
+
+def _words(error: OSError, interface: str, port: int) -> str:
+    where = f"UDP port {port} on {interface}"
+    match error.errno:
+        case errno.EADDRINUSE if port == BROADCAST_PORT:
+            return (
+                f"{where} is in use, by another DHCP server on this host. Where that is dnsmasq, start it with "
+                "--bind-interfaces and both get each broadcast; else set --disable-dhcp-proxy-broadcast, and let that "
+                'server send option 60 "PXEClient"'
+            )
+        case errno.EADDRINUSE:
+            return f"{where} is in use, by another DHCP proxy on this host; end that one, or set --disable-dhcp-proxy"
+        case errno.EACCES | errno.EPERM:
+            return (
+                f"{where} may not be used by this user ({error.strerror}): start as root, or with the capability "
+                "CAP_NET_BIND_SERVICE (Linux before 5.7: CAP_NET_RAW too), or set --disable-dhcp-proxy"
+            )
+        case errno.ENODEV:
+            return f"{where}: there is no interface of this name (any more); name one with --dhcp-proxy-iface-or-ip"
+        case _:
+            return f"{where} cannot be used ({error.strerror}); name another with --dhcp-proxy-iface-or-ip"
