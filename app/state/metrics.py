@@ -21,6 +21,9 @@ BOOTS: Final = "om:metrics:boots"
 SWEEPS: Final = "om:metrics:sweeps"
 TUNNELS: Final = "om:metrics:tunnels"
 WITHOUT_TLS: Final = "om:metrics:tunnels-without-tls"
+TUNNELS_REFUSED: Final = "om:metrics:tunnels-refused"
+RATE_LIMITED: Final = "om:metrics:boots-rate-limited"
+CONFIG_REFUSED: Final = "om:metrics:config-refused"
 # From a power command to a night of writing zeroes.
 BUCKETS_S: Final = (0.1, 0.3, 1, 3, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400)
 # A part of a sweep that has not run for this long is no part any more: there are fewer machines.
@@ -60,6 +63,9 @@ class Counted:
     """All that was counted. operations: by name and outcome; tunnels: by gateway, ended ones among them.
 
     without_tls: tunnels that were opened without TLS although it is served.
+    tunnels_refused: second tunnels of machines whose first one stands.
+    rate_limited: boot requests that were too many from one address.
+    config_refused: how often `/config` was refused.
     """
 
     operations: dict[tuple[str, ...], int]
@@ -67,6 +73,9 @@ class Counted:
     boots: dict[str, int]
     tunnels: dict[str, int]
     without_tls: int
+    tunnels_refused: int
+    rate_limited: int
+    config_refused: int
     sweep: Sweep | None
     queues: dict[str, Queue]
 
@@ -84,6 +93,11 @@ def count_skip(client: redis.Redis, operation: str) -> None:
     client.hincrby(OPERATIONS, f"{operation} skipped", 1)
 
 
+def count_rate_limited(client: redis.Redis, number: int) -> None:
+    """Count boot requests that were too many from one address."""
+    client.incrby(RATE_LIMITED, number)
+
+
 def note_sweep(client: redis.Redis, part: int, began_ms: int, unread: int) -> None:
     """One part of a sweep has ended now. began_ms: by Redis' clock."""
     client.hset(SWEEPS, str(part), json.dumps([began_ms, now_ms(client), unread]))
@@ -98,15 +112,19 @@ def read(client: redis.Redis, here_ms: int) -> Counted:
     for queue in QUEUES:
         pipe.llen(queue)
         pipe.lindex(queue, -1)  # the transport puts new ones in front
-    pipe.get(WITHOUT_TLS)
-    (seconds, micros), operations, durations, boots, tunnels, sweeps, *rows, without_tls = pipe.execute()
+    pipe.mget(WITHOUT_TLS, TUNNELS_REFUSED, RATE_LIMITED, CONFIG_REFUSED)
+    (seconds, micros), operations, durations, boots, tunnels, sweeps, *rows, plain = pipe.execute()
+    without_tls, tunnels_refused, rate_limited, config_refused = (int(count or 0) for count in plain)
     redis_ms = int(seconds) * 1000 + int(micros) // 1000
     return Counted(
         operations={_pair(name): int(count) for name, count in as_fields(operations).items()},
         durations=_durations(as_fields(durations)),
         boots=_numbers(boots),
         tunnels=_numbers(tunnels),
-        without_tls=int(without_tls or 0),
+        without_tls=without_tls,
+        tunnels_refused=tunnels_refused,
+        rate_limited=rate_limited,
+        config_refused=config_refused,
         sweep=_sweep([json.loads(text) for text in as_fields(sweeps).values()], redis_ms),
         queues={q: Queue(int(rows[2 * i]), _waits_s(rows[2 * i + 1], here_ms)) for i, q in enumerate(QUEUES)},
     )

@@ -10,6 +10,7 @@ from flask import Flask, request
 from app.state.secrets import page_key
 from app.web import access, api, boot, errors, health, metrics
 from app.web.pages import routes as pages
+from app.web.rate_limit import limited
 from app.web.services import Services
 from app.web.session import COOKIE, Sessions
 from config.settings import Settings
@@ -37,4 +38,5 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.register_blueprint(metrics.blueprint(services))
     app.register_blueprint(pages.blueprint(services, sessions))
     errors.register(app)
+    app.wsgi_app = limited(app.wsgi_app, settings, services.redis)  # type: ignore[method-assign, assignment]  # Flask wants it so
     return app

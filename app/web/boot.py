@@ -19,6 +19,7 @@ from app.machine import script
 from app.machine.boot import BootRequest, DiskBoot, DiskMethod, FactoryBoot, HeldBack, Refusal, boot_for
 from app.machine.model import BootMode
 from app.state.boots import Named
+from app.state.metrics import CONFIG_REFUSED
 from app.web.access import client_address
 from app.web.answers import text
 from app.web.machine_ids import is_machine_id, machine_id_of
@@ -29,8 +30,6 @@ log = structlog.get_logger()
 Told = Refusal | DiskBoot | FactoryBoot
 # The mirror is built within seconds once Redis and Omni answer.
 MIRROR_RETRY_AFTER_S = 5
-# How often `/config` was refused since Redis was last empty.
-CONFIG_REFUSED = "om:count:config_refused"
 # How boots count that start no machine: one that must not boot from the network, or the mirror is not complete.
 REFUSED, HELD_BACK = "refused", "held-back"
 # Linux on amd64 and arm64 keeps 2,048 bytes of a command line; some 300 of them are those of Talos itself.
@@ -145,7 +144,7 @@ def _mode(answer: Told) -> str:
 
 
 def _config(services: Services) -> Response:
-    machine_id = request.args.get("u", "").lower()[:_LONGEST_SHOWN]
+    machine_id = _shown(request.args.get("u", "").lower())
     if not services.settings.config_open:
         _check_window(services, machine_id)
     body = _machine_config(services)

@@ -126,6 +126,9 @@ class FakeRedis:
         self.counts[key] = self.counts.get(key, 0) + 1
         return self.counts[key]
 
+    def incrby(self, key: str, number: int) -> None:
+        self.counts[key] = self.counts.get(key, 0) + number
+
 
 @dataclass
 class FakeViews:

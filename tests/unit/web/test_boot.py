@@ -245,6 +245,16 @@ def test_configuration_without_a_machine_is_403(site: Site, query: str) -> None:
     assert not site.boots.asked
 
 
+@pytest.mark.parametrize("open_to_all", [True, False])
+def test_what_asks_for_the_configuration_is_cut_and_cleaned_for_the_log(
+    make_site: Callable[..., Site], capsys: pytest.CaptureFixture[str], open_to_all: bool
+) -> None:
+    make_site(config_open=open_to_all).get("/config?u=%1b[2J%0a" + "x" * 5_000, "10.0.0.8")
+    said = capsys.readouterr().out
+    assert "config_served" in said if open_to_all else "config_refused" in said
+    assert "\x1b" not in said and "x" * 65 not in said
+
+
 def test_configuration_bound_to_the_address_asks_for_it(make_site: Callable[..., Site]) -> None:
     site = make_site(config_match_address=True)
     site.get(f"/config?u={MACHINE_ID}", "10.0.0.8")

@@ -76,6 +76,17 @@ def test_boots_are_counted_by_what_was_decided(told, store):
     assert values["omni_metal_boots_total", "talos-disk"] == 0
 
 
+def test_what_was_turned_away_is_counted_by_kind(told, store):
+    assert told()[0]["omni_metal_boots_rate_limited_total",] == 0
+    metrics.count_rate_limited(store, 5)
+    store.incrby(metrics.CONFIG_REFUSED, 2)
+    store.incrby(metrics.TUNNELS_REFUSED, 3)
+    values, _ = told()
+    assert values["omni_metal_boots_rate_limited_total",] == 5
+    assert values["omni_metal_config_refused_total",] == 2
+    assert values["omni_metal_tunnels_refused_total",] == 3
+
+
 def test_queue_tells_its_depth_and_how_long_its_first_task_waits(told, store):
     for age_s in (40, 10):
         sent_ms = int((time.time() - age_s) * 1000)
