@@ -8,6 +8,7 @@ from typing import Final
 import redis
 
 from app.omni.kinds import PICTURE_KINDS
+from app.state.clock import STEPPED
 from app.state.metrics import BOOTS
 from app.state.mirror import machine_key
 from app.state.wake import ALARMS
@@ -29,11 +30,18 @@ redis.call('HINCRBY', KEYS[5], ARGV[5], 1)
 for i = 8, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return end end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
+# Where the clock was put forward, notes of boots have ended before their time; put back, it is before `since`.
 _ALLOWED_LUA = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('SET', KEYS[2], string.format('%.0f', now), 'NX')
 local since = tonumber(redis.call('GET', KEYS[2]))
+local stepped = tonumber(redis.call('GET', KEYS[3]) or '0')
+if since > now then
+  since = now
+  redis.call('SET', KEYS[2], string.format('%.0f', now))
+end
+if stepped <= now then since = math.max(since, stepped) end
 return {redis.call('GET', KEYS[1]) or '', (now - since < ARGV[1] * 1000) and 1 or 0, redis.call('EXISTS', KEYS[1])}
 """
 
@@ -77,12 +85,16 @@ class Boots:
         """The machine was removed: a boot from before says nothing about one that comes back."""
         self._redis.hdel(machine_key(machine_id), "f:booted")
 
+    def lost(self) -> None:
+        """Notes may be lost: for 30 minutes nobody knows which machines booted."""
+        self._redis.delete(_TRACKED)
+
     def config_allowed(self, machine_id: str, address: str | None, *, match_address: bool) -> bool:
         """Whether this machine booted in the last 30 minutes, or that cannot be known yet.
 
         match_address: the boot must have come from the same address.
         """
-        keys = [_boot_key(machine_id), _TRACKED]
+        keys = [_boot_key(machine_id), _TRACKED, STEPPED]
         booted_from, too_early, booted = self._allowed(keys=keys, args=[WINDOW_S])
         if not booted:
             return bool(too_early)

@@ -63,7 +63,8 @@ class Watcher:
         self._authority = AuthorityKeeper(settings, omni, self._mirror)
         self._standing = Standing(client, self._followers, self._provider)
         self._tracking = Tracking(client)
-        self._strangers = Strangers(self._mirror, Boots(client))
+        self._boots = Boots(client)
+        self._strangers = Strangers(self._mirror, self._boots)
         self._pool = ThreadPoolExecutor(LOOKS_AT_A_TIME, thread_name_prefix="look")
         self._looking: set[str] = set()
         self._lock = threading.Lock()
@@ -78,6 +79,7 @@ class Watcher:
             # It may be days old. The leases that stand are as good as ever, if any do: Redis was not emptied.
             self._leases_kept = self._mirror.was_complete()
             self._mirror.invalidate()
+            self._boots.lost()  # another provider may have booted machines meanwhile
             self._build = self._mirror.begin_build()
         self._followers.start()
 
@@ -133,6 +135,7 @@ class Watcher:
         if self._run_id and run_id != self._run_id:
             log.warning("redis_restarted", effect="all is read from Omni again")
             self._followers.rebuild()
+            self._boots.lost()
         self._run_id = run_id
 
     def _keep_connected(self) -> Problem | None:
