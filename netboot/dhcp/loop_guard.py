@@ -51,5 +51,7 @@ class LoopGuard:
             self._attempts.popitem(last=False)
         return script
 
-    def __len__(self) -> int:
+    @property
+    def machines(self) -> int:
+        """How many are remembered."""
         return len(self._attempts)

@@ -1,0 +1,78 @@
+"""What is said where a port cannot be had."""
+
+import errno
+import os
+import socket
+
+import pytest
+
+from app.errors import StartError
+from netboot.dhcp import sockets
+
+
+class Refusing:
+    """A socket that cannot be bound; it takes all options but the one that is named."""
+
+    def __init__(self, number, at=None):
+        self.number, self.at, self.closed, self.options = number, at, False, {}
+
+    def __call__(self, *_):
+        return self
+
+    def setsockopt(self, level, name, value):
+        if name == self.at:
+            raise OSError(self.number, os.strerror(self.number))
+        self.options[level, name] = value
+
+    def bind(self, _address):
+        if self.at is None:
+            raise OSError(self.number, os.strerror(self.number))
+
+    def close(self):
+        self.closed = True
+
+
+def refusal(monkeypatch, number, port=67, at=None):
+    opened = Refusing(number, at)
+    monkeypatch.setattr(socket, "socket", opened)
+    with pytest.raises(StartError) as caught:
+        sockets.open_socket("eth0", port)
+    assert opened.closed
+    return str(caught.value)
+
+
+def test_port_67_in_use_names_both_ways_out(monkeypatch):
+    words = refusal(monkeypatch, errno.EADDRINUSE)
+    assert words.startswith("UDP port 67 on eth0 is in use")
+    assert "--bind-interfaces" in words
+    assert "--disable-dhcp-proxy-broadcast" in words
+
+
+def test_port_4011_in_use_blames_no_dhcp_server(monkeypatch):
+    words = refusal(monkeypatch, errno.EADDRINUSE, 4011)
+    assert "another DHCP proxy" in words
+    assert "--disable-dhcp-proxy-broadcast" not in words
+
+
+@pytest.mark.parametrize("at", [None, socket.SO_BINDTODEVICE])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_missing_right_is_named(monkeypatch, number, at):
+    words = refusal(monkeypatch, number, at=at)
+    assert "CAP_NET_BIND_SERVICE" in words
+    assert "CAP_NET_RAW" in words
+
+
+@pytest.mark.parametrize("number", [errno.ENODEV, errno.EIO])
+def test_other_trouble_names_the_option(monkeypatch, number):
+    assert "name" in refusal(monkeypatch, number, at=socket.SO_BINDTODEVICE).partition("--dhcp-proxy-iface-or-ip")[0]
+
+
+def test_socket_gets_all_that_a_proxy_beside_a_dhcp_server_needs(monkeypatch):
+    opened = Refusing(errno.EPERM, at=33)  # the larger buffer, which not everybody may have
+    monkeypatch.setattr(socket, "socket", opened)
+    assert sockets.open_socket("eth0", 67) is opened
+    assert opened.options[socket.SOL_SOCKET, socket.SO_BINDTODEVICE] == b"eth0\0"
+    assert opened.options[socket.SOL_SOCKET, socket.SO_RCVBUF] == 1024 * 1024
+    assert (socket.SOL_SOCKET, socket.SO_REUSEADDR) in opened.options
+    assert (socket.SOL_SOCKET, socket.SO_BROADCAST) in opened.options
+    assert not opened.closed
