@@ -85,6 +85,9 @@ PICTURE_KINDS = (
     Kind.WIPE_STATUS,
 )
 
+# All that a boot script depends on: a test proves it.
+BOOT_KINDS = (Kind.INFRA_MACHINE, Kind.INFRA_MACHINE_STATUS, Kind.BMC_CONFIGURATION, Kind.WIPE_STATUS)
+
 
 def finalizer(provider_id: str) -> str:
     """The one finalizer that we put on a machine."""

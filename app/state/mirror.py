@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import redis
 
 from app.machine.model import Machine, PowerState
-from app.omni.kinds import PICTURE_KINDS, Kind
+from app.omni.kinds import BOOT_KINDS, PICTURE_KINDS, Kind
 from app.omni.resource import Resource
 from app.omni.resources import attribute, to_model
 from app.state import mirror_scripts
@@ -42,6 +42,7 @@ FRESH = "om:fresh"
 TRACKING = "om:tracking"
 JOIN_CONFIG = "om:join-config"
 AUTHORITY = "om:tls-authority"
+_BOOT_FIELDS = tuple(kind.value for kind in BOOT_KINDS)
 SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
 _STEPPED = b"Redis' clock was put forward or back; an operation from before may still run"
 # The notes of a machine of which nothing is left are of no use after this.
@@ -152,6 +153,18 @@ class Mirror:
         ((machine, notes),), (marks,) = self._load_noted([machine_id], pipe)
         stepped_ago_ms = machine.now.timestamp() * 1000 - notes.stepped_ms
         return machine, _settling(*marks) or (_STEPPED.decode() if stepped_ago_ms < SETTLES_MS else "")
+
+    def load_to_boot(self, machine_id: str) -> tuple[Machine, bool]:
+        """As much of a machine's picture as its boot depends on, and whether the mirror is complete, in one round trip.
+
+        That is asked after the machine was read: of a Redis emptied between the two it says no, and nothing is unknown.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hmget(machine_key(machine_id), _BOOT_FIELDS)
+        pipe.exists(COMPLETE, WATCHED)
+        row, marks = pipe.execute()
+        parts = self._parts(machine_id, zip(BOOT_KINDS, row, strict=True))
+        return Machine(id=machine_id, now=datetime.now(UTC), **parts), marks == 2
 
     def join_config(self) -> str | None:
         """The machine configuration with which machines join Omni; None where it is not known."""
@@ -299,13 +312,14 @@ class Mirror:
         return Resource.load(kind, data)
 
     def _picture(self, machine_id: str, fields: Mapping[bytes, bytes], notes: Notes, now_ms: int) -> Machine:
-        parts: dict[str, Any] = {}
-        for kind in PICTURE_KINDS:
-            data = fields.get(kind.value.encode())
-            resource = None if data is None else self._open(kind, machine_id, data)
-            parts[attribute(kind)] = None if resource is None else to_model(resource)
+        parts = self._parts(machine_id, ((kind, fields.get(kind.value.encode())) for kind in PICTURE_KINDS))
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         return Machine(id=machine_id, now=now, facts=facts(notes, now_ms), **parts)
+
+    def _parts(self, machine_id: str, found: Iterable[tuple[Kind, bytes | None]]) -> dict[str, Any]:
+        """Those parts of a picture that there are, by the fields of `Machine`."""
+        there = ((kind, data) for kind, data in found if data is not None)
+        return {attribute(kind): to_model(self._open(kind, machine_id, data)) for kind, data in there}
 
 
 def _batches(items: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:

@@ -61,9 +61,8 @@ def blueprint(services: Services) -> Blueprint:
 def _boot(services: Services) -> Response:
     args = request.args
     asked = BootRequest(machine_id_of(args.get("uuid"), "uuid"), mac=args.get("mac", ""), arch=args.get("arch", ""))
-    machine = services.mirror.load(asked.uuid)
-    # Asked after the machine was read: a Redis emptied between the two then reads as not complete, never as unknown.
-    if not services.mirror.complete():
+    machine, complete = services.mirror.load_to_boot(asked.uuid)
+    if not complete:
         _hold_back(services, asked.uuid, "the mirror of Omni is not complete yet: try again in a few seconds")
     inline, lacking = _inline_config(services)
     answer = boot_for(machine, asked, services.boot_settings, inline)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from unittest.mock import ANY
+
 import fakeredis
 import pytest
 
@@ -59,6 +62,23 @@ def test_late_news_of_a_destroyed_resource_is_ignored_but_a_new_one_is_taken(mir
     assert mirror.load(MACHINE).wipe_status is None
     omni.remove(Kind.WIPE_STATUS, MACHINE)
     assert mirror.put(omni.give(Kind.WIPE_STATUS, MACHINE)) and mirror.load(MACHINE).wipe_status is not None
+
+
+def test_boot_reads_what_the_whole_picture_holds_of_it_and_whether_the_mirror_is_complete(
+    mirror: Mirror, client: fakeredis.FakeRedis
+) -> None:
+    omni = InMemoryOmni()
+    for kind in (Kind.INFRA_MACHINE, Kind.INFRA_MACHINE_STATUS, Kind.BMC_CONFIGURATION, Kind.WIPE_STATUS):
+        mirror.put(omni.give(kind, MACHINE))
+    whole = mirror.load(MACHINE)
+    sparse, complete = mirror.load_to_boot(MACHINE)
+    assert replace(sparse, now=whole.now, facts=whole.facts) == whole
+    assert not complete
+    mirror.mark_complete(mirror.begin_build(), 0)
+    assert mirror.load_to_boot(MACHINE) == (replace(sparse, now=ANY), True)
+    client.flushall()
+    stranger, complete = mirror.load_to_boot(MACHINE)
+    assert (stranger.infra_machine, complete) == (None, False)
 
 
 def test_list_of_omni_decides_what_there_is(mirror: Mirror) -> None:

@@ -74,6 +74,9 @@ class FakeMirror:
             raise self.error
         return self.machines.get(machine_id) or Machine(id=machine_id, now=NOW)
 
+    def load_to_boot(self, machine_id: str) -> tuple[Machine, bool]:
+        return self.load(machine_id), self.is_complete
+
     def join_config(self) -> str | None:
         return self.join
 
