@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from pathlib import Path
@@ -25,9 +26,15 @@ class Sign:
     def __init__(self, settings: Settings, process: str) -> None:
         self.path = settings.run_dir / "alive" / f"{process}@{socket.gethostname()}"
         self._next_s = 0.0
+        self._held: int | None = None
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(mode=0o700, exist_ok=True)
             _forget_old(self.path.parent)
+
+    def hold(self) -> None:
+        """Open the file now, for a process that will have no right to its folder later."""
+        with contextlib.suppress(OSError):
+            self._held = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def show(self) -> bool:
         """Say that the work goes round; costs nothing when called often. True: it was said now."""
@@ -36,8 +43,14 @@ class Sign:
             return False
         self._next_s = now_s + SHOW_EVERY_S
         with contextlib.suppress(OSError):  # a disk that refuses shows as a sign that ages
-            self.path.touch()
+            self._touch()
         return True
+
+    def _touch(self) -> None:
+        if self._held is None:
+            self.path.touch()
+        else:  # the system asks for the rights to the file where a time is set, and not where something is written
+            os.pwrite(self._held, b"\n", 0)
 
 
 def _forget_old(folder: Path) -> None:

@@ -12,11 +12,13 @@ from typing import Final
 from app.errors import StartError
 
 PROC: Final = Path("/proc")
-# Columns of /proc/net/tcp.
+# Columns of /proc/net/tcp and /proc/net/udp.
 LOCAL: Final = 1
 STATE: Final = 3
 INODE: Final = 9
 LISTENING: Final = "0A"
+# A UDP socket that is bound and takes from everybody.
+BOUND: Final = "07"
 # Enough of a command line to know the program by.
 SHOWN_WORDS: Final = 6
 
@@ -36,8 +38,8 @@ class Holder:
     @property
     def words(self) -> str:
         """`nginx -g daemon off; (process 77)`."""
-        shown = self.command[:SHOWN_WORDS]
-        return f"{' '.join(shown) or 'another program'} (process {self.process})"
+        shown = " ".join(" ".join(self.command[:SHOWN_WORDS]).split())  # a word may hold line ends
+        return f"{shown or 'another program'} (process {self.process})"
 
 
 def check_free(host: str, port: int, option: str) -> None:
@@ -92,7 +94,20 @@ def _refuse(error: OSError, host: str, port: int, option: str) -> None:
 
 def holder_of(port: int) -> Holder | None:
     """Who listens on this TCP port, on whichever address; None where nobody does, or the system does not tell us."""
-    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    return _holder_of(_inodes(port, "tcp", LISTENING))
+
+
+def udp_holder_of(port: int) -> Holder | None:
+    """The same for a UDP port."""
+    return _holder_of(_inodes(port, "udp", BOUND))
+
+
+def udp_is_held(port: int) -> bool:
+    """Whether anybody has this UDP port, on whichever address, also where the system does not tell who."""
+    return bool(_inodes(port, "udp", BOUND))
+
+
+def _holder_of(inodes: set[str]) -> Holder | None:
     if not inodes:
         return None
     for folder in PROC.glob("[0-9]*/fd"):
@@ -101,10 +116,11 @@ def holder_of(port: int) -> Holder | None:
     return None
 
 
-def _listening_inodes(port: int) -> list[str]:
-    tables = [table for table in (PROC / "net/tcp", PROC / "net/tcp6") if table.exists()]
+def _inodes(port: int, transport: str, state: str) -> set[str]:
+    """The sockets of this port in this state, as they stand among the open files of a process."""
+    tables = [table for table in (PROC / "net" / transport, PROC / "net" / f"{transport}6") if table.exists()]
     rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
-    return [row[INODE] for row in rows if row[STATE] == LISTENING and row[LOCAL].endswith(f":{port:04X}")]
+    return {f"socket:[{row[INODE]}]" for row in rows if row[STATE] == state and row[LOCAL].endswith(f":{port:04X}")}
 
 
 def _open_files(folder: Path) -> set[str]:

@@ -16,7 +16,7 @@ from app.errors import StartError
 from app.omni.account import read_account
 from app.omni.endpoint import parse_endpoint
 from app.ports import check_free
-from config.addresses import bracketed, split_address
+from config.addresses import split_address
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -76,12 +76,6 @@ def redis_trouble(error: Exception) -> tuple[str, str]:
 
 def say_what_is_missing(settings: Settings) -> None:
     """Log what will not work; none of it keeps the program from starting."""
-    if not settings.disable_dhcp_proxy:
-        log.warning(
-            "dhcp_proxy_not_in_this_version",
-            remedy="let your DHCP server start iPXE with the init script, and set --disable-dhcp-proxy",
-            init_script=f"http://{bracketed(settings.api_advertise_address)}:{settings.api_port}/ipxe/init.ipxe",
-        )
     say_when_the_key_ends(settings)
     endpoint = parse_endpoint(settings.omni_api_endpoint)
     try:

@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 PROCESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "web": ("web",),
+    "netboot": ("netboot",),
     "gateway": ("gateway",),
     "watcher": ("watcher",),
     "worker-bmc": ("worker", "bmc"),
@@ -59,6 +60,7 @@ def run(settings: Settings, options: Sequence[str], environ: Mapping[str, str]) 
 
 def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str]) -> int:
     check_ports(settings)
+    _check_netboot(settings)
     last: list[Child] = []
     if "redis-url" in settings.given:
         check_redis(settings)
@@ -77,7 +79,16 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
 
 
 def _processes(settings: Settings) -> dict[str, tuple[str, ...]]:
-    return {name: words for name, words in PROCESSES.items() if name != "flower" or not settings.disable_flower}
+    left_out = {"flower": settings.disable_flower, "netboot": settings.disable_dhcp_proxy}
+    return {name: words for name, words in PROCESSES.items() if not left_out.get(name)}
+
+
+def _check_netboot(settings: Settings) -> None:
+    """Raise StartError where DHCP proxy and TFTP could not start."""
+    if not settings.disable_dhcp_proxy:
+        from netboot.main import try_start  # noqa: PLC0415 - the rest works without that package
+
+        try_start(settings)
 
 
 def _flower_link(settings: Settings) -> dict[str, str]:

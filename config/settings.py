@@ -141,7 +141,12 @@ Further = Callable[["Settings"], Iterable[tuple[str, str]]]
 
 
 def load(
-    argv: Sequence[str], environ: Mapping[str, str], *, client: bool = False, further: Further = lambda _: ()
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    client: bool = False,
+    without_omni: bool = False,
+    further: Further = lambda _: (),
 ) -> Settings:
     """Read the settings of a command.
 
@@ -149,12 +154,13 @@ def load(
         argv: options and nothing else.
         environ: the environment.
         client: the command looks at a running provider only: it needs neither Omni nor an address of its own.
+        without_omni: the process needs an address of its own, but never asks Omni.
         further: finds what this package cannot know; an option that is wrong has its default there.
 
     Raises:
         SettingsError: naming everything that is wrong.
     """
-    settings, wrong = examine(argv, environ, client=client, further=further)
+    settings, wrong = examine(argv, environ, client=client, without_omni=without_omni, further=further)
     if wrong:
         many = "1 setting is" if len(wrong) == 1 else f"{len(wrong)} settings are"
         raise SettingsError("\n".join([f"{many} wrong, nothing was started:", *(f"  {w.words}" for w in wrong)]))
@@ -162,19 +168,22 @@ def load(
 
 
 def examine(
-    argv: Sequence[str], environ: Mapping[str, str], *, client: bool = False, further: Further = lambda _: ()
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    client: bool = False,
+    without_omni: bool = False,
+    further: Further = lambda _: (),
 ) -> tuple[Settings, tuple[Wrong, ...]]:
-    """Read the settings of a command like `load`, and find out what is wrong with them.
-
-    What is wrong by itself has its default in the settings; nothing else may be done with it.
-    """
+    """Read the settings of a command like `load`; what is wrong by itself has its default in them."""
     line = parse_command_line(argv)
     sources = gather(line, environ)
     values, wrong = _check(sources)
     if values["state_dir"] is None:
         values["state_dir"] = paths.default_state_dir(environ)
     if not client:
-        wrong += _fill_in(values, sources)
+        wrong += [] if without_omni else _missing_omni(sources)
+        wrong += _fill_in_address(values, sources)
     settings = Settings(**values, given=frozenset(sources.given))
     wrong += [_wrong(name, sources, reason) for name, reason in further(settings)]
     of_no_option = [Wrong("", text) for text in (*sources.problems, *map(_stray, line.words))]
@@ -195,21 +204,22 @@ def _check(sources: Sources) -> tuple[dict[str, Any], list[Wrong]]:
     return UNLESS_GIVEN | valid, wrong
 
 
-def _fill_in(values: dict[str, Any], sources: Sources) -> list[Wrong]:
-    """Find out the address when none is set; say what has no default."""
-    wrong = []
-    if not _is_set("omni-api-endpoint", sources):
-        words = "--omni-api-endpoint: is required; set it, or OMNI_ENDPOINT, to the address of Omni"
-        wrong.append(Wrong("omni-api-endpoint", words))
-    if not _is_set("api-advertise-address", sources):
-        addresses = routable_addresses()
-        if len(addresses) == 1:
-            values["api_advertise_address"] = addresses[0]
-        else:
-            found = f"is not clear, there are {', '.join(addresses)}" if addresses else "was not found"
-            words = f"--api-advertise-address: a routable address {found}; name the one that machines reach"
-            wrong.append(Wrong("api-advertise-address", words))
-    return wrong
+def _missing_omni(sources: Sources) -> list[Wrong]:
+    words = "--omni-api-endpoint: is required; set it, or OMNI_ENDPOINT, to the address of Omni"
+    return [] if _is_set("omni-api-endpoint", sources) else [Wrong("omni-api-endpoint", words)]
+
+
+def _fill_in_address(values: dict[str, Any], sources: Sources) -> list[Wrong]:
+    """Find out the address when none is set."""
+    if _is_set("api-advertise-address", sources):
+        return []
+    addresses = routable_addresses()
+    if len(addresses) == 1:
+        values["api_advertise_address"] = addresses[0]
+        return []
+    found = f"is not clear, there are {', '.join(addresses)}" if addresses else "was not found"
+    words = f"--api-advertise-address: a routable address {found}; name the one that machines reach"
+    return [Wrong("api-advertise-address", words)]
 
 
 def _stray(word: str) -> str:

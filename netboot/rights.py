@@ -1,8 +1,8 @@
-"""Gives up all rights for good, but for the one to open ports below 1024 where that is still needed.
+"""Gives up all rights for good.
 
     user = user_named(settings.netboot_user)
     …                                       # open ports, read files
-    drop_rights(user, may_bind=False)
+    drop_rights(user)
 
 Nothing that comes from the network is looked at before. The way back is closed: the user ids are all changed, no
 capability is left, and no program that is started from here gets any (no_new_privs).
@@ -19,11 +19,9 @@ from typing import Final
 from app.errors import StartError
 from app.lifeline import lifeline_kept
 
-PR_SET_KEEPCAPS: Final = 8
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
-CAP_NET_BIND_SERVICE: Final = 10
 # The form of capset's arguments that all kernels since 2.6.26 know: two words of 32 bits for each set.
 CAPABILITY_VERSION: Final = 0x20080522
 ROOT: Final = 0
@@ -64,12 +62,11 @@ def user_named(name: str) -> User:
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def drop_rights(user: User | None, *, may_bind: bool) -> None:
+def drop_rights(user: User | None) -> None:
     """Become the user, and give up all capabilities.
 
     Args:
         user: whom to become; None where we are no root, and stay who we are.
-        may_bind: keep the right to open ports below 1024; there must be one.
 
     Raises:
         StartError: the system does not let us, or something is left afterwards.
@@ -78,21 +75,19 @@ def drop_rights(user: User | None, *, may_bind: bool) -> None:
         with lifeline_kept():
             if user is not None:
                 _become(user)
-            keep_capabilities(may_bind=may_bind)
+            _drop_capabilities()
             _prctl(PR_SET_NO_NEW_PRIVS, 1)
     except OSError as error:
         whom = user.name if user else "a process without rights"
         remedy = "give it CAP_SETUID and CAP_SETGID, or start it as another user, with CAP_NET_BIND_SERVICE"
         raise StartError(f"DHCP proxy and TFTP cannot become {whom} ({error.strerror}); {remedy}") from None
-    _make_sure(user, may_bind=may_bind)
+    _make_sure(user)
 
 
-def keep_capabilities(*, may_bind: bool) -> None:
-    """Give up all capabilities but, where wanted, the one for ports below 1024. Raises OSError."""
+def _drop_capabilities() -> None:
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    kept = 1 << CAP_NET_BIND_SERVICE if may_bind else 0
-    header, sets = _Header(CAPABILITY_VERSION, 0), (_Sets * 2)(_Sets(kept, kept, 0), _Sets(0, 0, 0))
-    _check(_libc.capset(ctypes.byref(header), sets))
+    header, none = _Header(CAPABILITY_VERSION, 0), (_Sets * 2)()
+    _check(_libc.capset(ctypes.byref(header), none))
 
 
 def capabilities() -> int:
@@ -104,19 +99,18 @@ def capabilities() -> int:
 
 
 def _become(user: User) -> None:
-    _prctl(PR_SET_KEEPCAPS, 1)  # until the next call, which takes what is not to be kept
     os.setgroups([])
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
 
 
-def _make_sure(user: User | None, *, may_bind: bool) -> None:
+def _make_sure(user: User | None) -> None:
     left = []
     if user is not None and (set(os.getresuid()), set(os.getresgid())) != ({user.uid}, {user.gid}):
         left.append(f"user ids {os.getresuid()}, group ids {os.getresgid()}")
     if user is not None and os.getgroups():
         left.append(f"groups {os.getgroups()}")
-    if capabilities() & ~(1 << CAP_NET_BIND_SERVICE if may_bind else 0):
+    if capabilities():
         left.append(f"capabilities {capabilities():#x}")
     if user is not None and _is_root_again():
         left.append("the way back to root")

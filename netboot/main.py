@@ -1,0 +1,137 @@
+"""The netboot process: opens the ports of DHCP proxy and TFTP, gives up its rights, and keeps both running.
+
+It needs the advertise address and the iPXE binaries, no Omni, no Redis and no key. One runs in each network segment.
+What comes from the network is read in its two children alone, DHCP in one and TFTP in the other. Both have the ports
+from here, so one that dies is started again without any right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from app.alive import Sign
+from app.boot.ipxe.files import boot_files, say_what_is_not_patched
+from app.child import WRONG_USAGE, Child
+from app.errors import StartError
+from app.keeping import FAILED, Supervisor, tell
+from config import logs
+from config.settings import Settings
+from netboot.forked import ForkedChild
+from netboot.place import place_of
+from netboot.ports import open_ports
+from netboot.rights import User, drop_rights, user_named
+from netboot.serving import load_while_we_may, serve_dhcp, serve_tftp
+
+log = structlog.get_logger()
+
+# Both look up once a second; transfers that are cut off begin anew, as the machine asks again.
+STOP_TIMEOUT_S: Final = 1.7
+NOTHING_TO_DO: Final = (
+    "--disable-dhcp-proxy leaves netboot nothing to do; to run DHCP proxy and TFTP here leave it out of the command "
+    "line, the environment (OMNI_METAL_DISABLE_DHCP_PROXY) and the file of --config"
+)
+
+
+def run(settings: Settings, *, dry_run: bool) -> int:
+    """Run DHCP proxy and TFTP until a signal comes; return the exit status.
+
+    Args:
+        settings: of which the advertise address and the options of netboot count.
+        dry_run: log each packet and what would be answered, and answer nothing.
+    """
+    logs.configure(settings.debug, "netboot")
+    if settings.disable_dhcp_proxy:
+        tell(NOTHING_TO_DO)
+        return WRONG_USAGE
+    try:
+        return _run(settings, dry_run=dry_run)
+    except StartError as error:
+        tell(str(error))
+        return FAILED
+
+
+def try_start(settings: Settings) -> None:
+    """Find out whether it could start here, and leave nothing open.
+
+    Raises:
+        StartError: it could not; the text says why, and how to do without.
+    """
+    try:
+        _user(settings)
+        boot_files(settings)
+        with open_ports(settings, place_of(settings)):
+            pass
+    except StartError as error:
+        without = "; or set --disable-dhcp-proxy, to do without DHCP proxy and TFTP here"
+        raise StartError(f"{error}{'' if '--disable-dhcp-proxy' in str(error) else without}") from None
+
+
+def _run(settings: Settings, *, dry_run: bool) -> int:
+    user = _user(settings)
+    place, files = place_of(settings), boot_files(settings)
+    say_what_is_not_patched(settings)
+    with open_ports(settings, place) as ports:
+        sign = _sign(settings)
+        if user is not None:
+            load_while_we_may(user)
+        drop_rights(user)
+        children = (
+            ForkedChild("netboot-dhcp", partial(serve_dhcp, settings, ports, place, dry_run=dry_run)),
+            ForkedChild("netboot-tftp", partial(serve_tftp, settings, ports, files, dry_run=dry_run)),
+        )
+        log.info(
+            "netboot_open",
+            interface=place.interface,
+            ports=[*ports.dhcp, ports.tftp.getsockname()[1]],
+            address=place.site.address,
+            user=user.name if user else os.geteuid(),
+            dry_run=dry_run,
+        )
+        return Supervisor(children, stop_timeout_s=STOP_TIMEOUT_S, each_look=_look(children, sign)).run()
+
+
+def _user(settings: Settings) -> User | None:
+    """Whom to become; nobody else where we are no root."""
+    if sys.platform != "linux":
+        raise StartError("DHCP proxy and TFTP need Linux; run them there, or set --disable-dhcp-proxy")
+    return user_named(settings.netboot_user) if os.geteuid() == 0 else None
+
+
+def _sign(settings: Settings) -> Sign | None:
+    """Our sign of life, opened while we may; none where there is no folder for it."""
+    try:
+        sign = Sign(settings, "netboot")
+    except OSError as error:
+        log.warning(
+            "netboot_shows_no_sign",
+            place=str(settings.state_dir),
+            reason=error.strerror or str(error),
+            effect="health checks of containers find no sign of life",
+        )
+        return None
+    sign.hold()
+    return sign
+
+
+def _look(children: Sequence[Child], sign: Sign | None) -> Callable[[], None]:
+    def look() -> None:
+        if sign is not None and all(child.runs for child in children):
+            sign.show()
+        _bury_strangers({child.pid for child in children})
+
+    return look
+
+
+def _bury_strangers(own: set[int | None]) -> None:
+    """As the first process of a container we inherit the transfers of a TFTP child that was killed."""
+    with contextlib.suppress(ChildProcessError):
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is not None and ended.si_pid not in own:
+            os.waitpid(ended.si_pid, 0)

@@ -1,0 +1,242 @@
+"""`omni-metal netboot` on a host of its own: what it may do, what it survives, what it leaves behind (nothing)."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.children import marked_processes, wait_until
+from tests.integration.netboot_place import ADDRESS, BINARIES, NOBODY, SILENT_S, NetbootHost, can_run, rights
+from tests.required import need
+
+pytestmark = pytest.mark.integration
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+ROOT = Path(__file__).resolve().parents[2]
+# Starts netboot as `run` does, and waits.
+PARENT = """
+import os, sys, time
+from app.child import Child
+Child("netboot", [sys.executable, "-P", "-m", "app.cli", "netboot", *sys.argv[1:]], os.environ).start()
+time.sleep(1000)
+"""
+HOLDER = """
+import socket, sys, time
+held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+held.bind(("", int(sys.argv[1])))
+time.sleep(1000)
+"""
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+MAY_BIND = ("--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service")
+
+
+@pytest.fixture
+def host(tmp_path):
+    need(can_run())
+    with NetbootHost(tmp_path) as made:
+        yield made
+
+
+def test_all_processes_serve_without_any_right(host):
+    process = host.up(host.start())
+    for pid in (process.pid, *host.children(process).values()):
+        found = rights(pid)
+        assert found["Uid"] == found["Gid"] == [NOBODY] * 4
+        assert found["Groups"] == []
+        assert {found[name][0] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+        assert found["NoNewPrivs"] == ["1"]
+    [offer] = host.offers()
+    assert (offer.boot_file, offer.siaddr) == ("undionly.kpxe", ADDRESS)
+    assert host.fetched("snp.efi") == BINARIES["snponly.efi"]
+    assert b"boot.ipxe" in host.fetched("autoexec.ipxe")
+    [said] = [event for event in host.events() if event["event"] == "netboot_open"]
+    assert (said["interface"], said["ports"], said["user"]) == ("lo", [67, 4011, 69], "nobody")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_with_status_0_within_two_seconds(host, number):
+    process = host.up(host.start())
+    began_s = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(timeout=5) == 0
+    assert time.monotonic() - began_s < 2
+    assert not marked_processes(host.folder)
+    assert "process_killed" not in host.names()
+    host.up(host.start())  # the ports are free again
+
+
+def test_kill_9_leaves_no_child(host):
+    process = host.up(host.start())
+    process.kill()
+    process.wait()
+    wait_until(lambda: not marked_processes(host.folder), 3)
+
+
+def test_end_of_whoever_started_it_ends_it_although_its_user_has_changed(host):
+    log = host.folder / "log"
+    parent = host.host.start([sys.executable, "-c", PARENT, *host.options()], log, host.environ())
+    wait_until(lambda: "tftp_serving" in host.names() and "dhcp_proxy_serves" in host.names(), 20)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not marked_processes(host.folder), 3)
+
+
+@pytest.mark.parametrize("child", ["netboot-dhcp", "netboot-tftp"])
+def test_child_that_is_killed_is_started_again_and_answers(host, child):
+    process = host.up(host.start())
+    first = host.children(process)
+    os.kill(first[child], signal.SIGKILL)
+    second = wait_until(lambda: host.children(process).keys() == first.keys() and host.children(process), 5)
+    assert second[child] != first[child]
+    wait_until(host.answers)
+    assert rights(second[child])["Uid"] == [NOBODY] * 4
+    [ended] = [event for event in host.events() if event["event"] == "process_ended"]
+    assert (ended["child"], ended["how"]) == (child, "killed by SIGKILL")
+
+
+def test_program_that_its_user_cannot_read_starts_its_children_again_too(host):
+    """As where it lies in the home directory of root."""
+    program = host.folder / "program"
+    for package in ("app", "config", "netboot", "protos"):
+        shutil.copytree(ROOT / package, program / package, ignore=shutil.ignore_patterns("__pycache__"))
+    program.chmod(0o700)
+    process = host.up(host.start(environ={"PYTHONPATH": str(program)}))
+    for pid in host.children(process).values():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: host.names().count("process_ended") == 2 and len(host.children(process)) == 2, 5)
+    wait_until(host.answers)
+
+
+def test_dry_run_tells_and_answers_nothing(host):
+    host.up(host.start("--dry-run"))
+    assert host.offers(wait_s=SILENT_S) == []
+    assert host.fetched("snp.efi", SILENT_S) is None
+    dhcp, tftp = wait_until(lambda: len(told := [e for e in host.events() if "verdict" in e]) == 2 and told)
+    assert dhcp["verdict"] == "would send OFFER"
+    assert "snp.efi" in str(tftp)
+
+
+def test_broadcasts_are_not_listened_to_where_that_is_switched_off(host):
+    host.up(host.start("--disable-dhcp-proxy-broadcast"))
+    assert host.offers(wait_s=SILENT_S) == []
+    assert [event["ports"] for event in host.events() if event["event"] == "netboot_open"] == [[4011, 69]]
+
+
+def test_sign_of_life_is_shown_after_its_folder_is_out_of_reach(host):
+    process = host.up(host.start())
+    [sign] = (host.folder / "state" / "run" / "alive").iterdir()
+    assert sign.name == f"netboot@{socket.gethostname()}"
+    os.utime(sign, (1, 1))
+    wait_until(lambda: sign.stat().st_mtime > 1, 8)
+    os.kill(process.pid, signal.SIGSTOP)
+    os.utime(sign, (1, 1))
+    time.sleep(6)
+    assert sign.stat().st_mtime == 1
+    os.kill(process.pid, signal.SIGCONT)
+
+
+def test_firmware_on_another_host_is_told_that_hosts_own_address_where_it_is_named(host):
+    host.up(host.start("--api-advertise-address=192.0.2.7", f"--dhcp-proxy-iface-or-ip={ADDRESS}"))
+    [offer] = host.offers()
+    assert (offer.siaddr, offer.server, offer.boot_file) == (ADDRESS, ADDRESS, "undionly.kpxe")
+    assert host.fetched("snp.efi") == BINARIES["snponly.efi"]
+    assert b"http://192.0.2.7:50042/" in host.fetched("autoexec.ipxe")
+    assert "netboot_told_elsewhere" not in host.names()
+
+
+def test_interface_without_the_advertise_address_is_served_with_a_warning(host):
+    host.up(host.start("--api-advertise-address=192.0.2.7", "--dhcp-proxy-iface-or-ip=lo"))
+    [offer] = host.offers()
+    assert offer.siaddr == "192.0.2.7"
+    [said] = [event for event in host.events() if event["event"] == "netboot_told_elsewhere"]
+    assert "--dhcp-proxy-iface-or-ip" in said["remedy"]
+
+
+def python_for_all():
+    """A Python that every user may run, with the packages of this one; None: there is none."""
+    shared = [path for path in sys.path if path.endswith("site-packages")]
+    path = os.pathsep.join([str(ROOT), *shared])
+    if not shutil.which("setpriv"):
+        return None
+    for python in (sys.executable, SYSTEM_PYTHON):
+        command = [*AS_NOBODY, python, "-P", "-c", "import netboot.dhcp.proxy, netboot.tftp.server, app.cli"]
+        given = {**os.environ, "PYTHONPATH": path}
+        if not subprocess.run(command, env=given, capture_output=True, check=False).returncode:
+            return python, path
+    return None
+
+
+@pytest.fixture
+def other_user(host):
+    """What starts the program as another user than root."""
+    found = python_for_all()
+    if found is None:
+        pytest.skip("root alone may read the Python here")
+    python, path = found
+    public = Path(tempfile.mkdtemp(prefix="om-netboot-", dir="/tmp"))  # those of tests are root's
+    shutil.copytree(host.ipxe, public / "ipxe")
+    (public / "state").mkdir()
+    for folder in (public, public / "state"):
+        os.chown(folder, 65534, 65534)
+
+    def start(*rights):
+        options = (f"--ipxe-path={public / 'ipxe'}", f"--state-dir={public / 'state'}")
+        return host.start(*options, python=(*AS_NOBODY, *rights, python), environ={"PYTHONPATH": path})
+
+    yield start
+    shutil.rmtree(public)
+
+
+def test_user_with_the_one_capability_serves_and_gives_it_up(host, other_user):
+    process = host.up(other_user(*MAY_BIND))
+    for pid in (process.pid, *host.children(process).values()):
+        found = rights(pid)
+        assert found["Uid"] == [NOBODY] * 4
+        assert {found[name][0] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+    assert host.answers()
+
+
+def test_user_without_rights_is_told_what_is_missing(host, other_user):
+    assert other_user().wait(20) == 1
+    [line] = host.said().splitlines()
+    assert "port 67" in line
+    assert "CAP_NET_BIND_SERVICE" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--netboot-user=nosuch"], 1, "--netboot-user: there is no user 'nosuch' on this host"),
+        (["--netboot-user=root"], 1, "--netboot-user: root keeps all rights"),
+        (["--dhcp-proxy-iface-or-ip=eth9"], 1, "--dhcp-proxy-iface-or-ip: eth9 is neither an interface"),
+        (["--api-advertise-address=192.0.2.7"], 1, "192.0.2.7 is neither an interface of this host"),
+        (["--api-advertise-address=fd00::7"], 1, "--disable-dhcp-proxy"),
+        (["--ipxe-path=/nowhere"], 1, "undionly.kpxe is missing"),
+        (["--disable-dhcp-proxy"], 2, "--disable-dhcp-proxy leaves netboot nothing to do"),
+        (["--nope"], 2, "--nope (command line)"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_one_message(host, words, status, said):
+    process = host.start(*words)
+    assert process.wait(20) == status
+    assert said in host.said()
+    assert "Traceback" not in host.said()
+    assert not marked_processes(host.folder)
+
+
+@pytest.mark.parametrize(("port", "remedy"), [(67, "--bind-interfaces"), (4011, "end that one"), (69, "TFTP")])
+def test_port_that_another_program_has_is_named_with_it(host, port, remedy):
+    held = host.host.start([sys.executable, "-c", HOLDER, port], host.folder / "holder")
+    wait_until(lambda: f":{port:04X} " in Path(f"/proc/{held.pid}/net/udp").read_text())
+    assert host.start().wait(20) == 1
+    [line] = host.said().splitlines()
+    assert f"port {port}" in line
+    assert remedy in line
+    assert f"(process {held.pid})" in line
