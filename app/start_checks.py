@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from app.boot.assets import check_assets
 from app.boot.extra import check_extra
+from app.boot.ipxe.authority import check_ipxe_ca
 from app.omni.account import KeyInvalid, ServiceAccount, load_account, read_account
 from app.tls.files import check_files
 from config.settings import Settings
@@ -52,6 +54,8 @@ def problems_of_all(settings: Settings) -> Iterator[tuple[str, str]]:
 def _files(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from check_files(settings, datetime.now(UTC))
     yield from check_extra(settings)
+    yield from check_assets(settings)
+    yield from check_ipxe_ca(settings, datetime.now(UTC))
 
 
 def _check_key(settings: Settings, read: Callable[[str], ServiceAccount]) -> Iterator[tuple[str, str]]:

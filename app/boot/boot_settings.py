@@ -15,6 +15,7 @@ def boot_settings(settings: Settings) -> BootSettings:
         agent_mode_talos_version=settings.agent_mode_talos_version,
         boot_from_disk_method=DiskMethod(settings.boot_from_disk_method),
         secure_boot_enabled=settings.secure_boot_enabled,
+        use_local_boot_assets=settings.use_local_boot_assets,
         agent_test_mode=settings.agent_test_mode,
         tls_enabled=settings.tls_enabled,
         tls_api_port=settings.tls_api_port,

@@ -22,6 +22,10 @@ class FactoryRefused(BootError):
     """The image factory understood and refused, or answered what no image factory answers. A person must look."""
 
 
+class AssetsMissing(BootError):
+    """The folder of local boot assets has not what this machine boots. A person must put it there."""
+
+
 class ConfigNotReady(BootError):
     """The machine configuration has not been read from Omni yet."""
 

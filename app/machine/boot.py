@@ -2,7 +2,7 @@
 
     answer = boot_for(machine, BootRequest(uuid, arch="arm64"), settings, inline_config)
     # Refusal -> 404; HeldBack -> 503
-    # DiskBoot -> app.machine.script.disk_script; FactoryBoot -> app.machine.script.factory_script
+    # DiskBoot, FactoryBoot, LocalBoot -> app.machine.script: disk_script, factory_script, local_script
 
 Guarantees: no answer boots the disk of a machine that needs a wipe, but for one that is rejected or whose record is
 lost (a refused boot falls through to the disk as well, so that is what cordoned machines get). Nothing that could
@@ -62,6 +62,7 @@ class BootSettings:
     agent_mode_talos_version: str = "v1.13.7"
     boot_from_disk_method: DiskMethod = DiskMethod.IPXE_EXIT
     secure_boot_enabled: bool = False
+    use_local_boot_assets: bool = False
     agent_test_mode: bool = False
     tls_enabled: bool = False
     tls_api_port: int = 50043
@@ -141,7 +142,17 @@ class FactoryBoot:
     secure_boot: bool
 
 
-BootAnswer = Refusal | HeldBack | DiskBoot | FactoryBoot
+@dataclass(frozen=True, slots=True)
+class LocalBoot:
+    """The machine boots agent mode from our own files. With TLS the arguments hold the join token."""
+
+    machine_id: str
+    mode: BootMode
+    kernel_args: tuple[str, ...] = field(repr=False)
+    arch: Arch
+
+
+BootAnswer = Refusal | HeldBack | DiskBoot | FactoryBoot | LocalBoot
 
 
 def boot_for(
@@ -172,13 +183,16 @@ def boot_for(
     defaults = _default_args(settings, inline_config or "")
     machine_id = machine.id or request.uuid
     arch = Arch.ARM64 if request.arch == "arm64" else Arch.AMD64
+    ending = (*_console(arch), *_extra(wish, machine_id))
     if mode is BootMode.AGENT_PXE:
         arguments, extensions = (*defaults, *_agent_args(settings)), AGENT_EXTENSIONS
+        if settings.use_local_boot_assets:
+            return LocalBoot(machine_id, mode, (*arguments, *ending), arch)
         version = settings.agent_mode_talos_version
     else:
         arguments, extensions = defaults, tuple(checked_word(e, "extension", machine_id) for e in wish.extensions)
         version = wish.cluster_talos_version
-    schematic = Schematic((*arguments, *_console(arch), *_extra(wish, machine_id)), extensions)
+    schematic = Schematic((*arguments, *ending), extensions)
     checked_name(version, "Talos version", machine_id)
     return FactoryBoot(machine_id, mode, schematic, version, arch, settings.secure_boot_enabled)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.machine.boot import BootSettings, DiskMethod, FactoryBoot
-from app.machine.script_values import checked_name, checked_word
+from app.machine.boot import Arch, BootSettings, DiskMethod, FactoryBoot, LocalBoot
+from app.machine.script_values import checked_line, checked_name, checked_word
 
 ROUNDS: Final = 10
 # Long enough for a person at a console, short enough not to be felt in every boot.
@@ -79,6 +79,38 @@ def disk_script(method: DiskMethod) -> str:
             return "#!ipxe\nsanboot --no-describe --drive 0x80\n"
         case DiskMethod.HTTP_404:
             return "this machine boots from its disk\n"
+
+
+def kernel_name(arch: Arch) -> str:
+    """The file of the kernel among local boot assets."""
+    return f"kernel-{arch}"
+
+
+def initramfs_name(arch: Arch) -> str:
+    """The file of the initial RAM disk among local boot assets."""
+    return f"initramfs-metal-{arch}.xz"
+
+
+def cmdline_name(arch: Arch) -> str:
+    """The file of the kernel's own arguments among local boot assets."""
+    return f"cmdline-metal-{arch}"
+
+
+def local_script(boot: LocalBoot, cmdline: str, settings: BootSettings) -> str:
+    """The script that boots agent mode from our own files.
+
+    Args:
+        boot: what is booted.
+        cmdline: the text of `cmdline_name(boot.arch)`: the arguments that the image wants itself.
+        settings: say where we serve files.
+
+    Raises:
+        ScriptRefused: the text may not stand in a script.
+    """
+    base = checked_word(settings.http_url, "advertise address", "") + "/assets"
+    own = checked_line(cmdline, cmdline_name(boot.arch), boot.machine_id)
+    kernel = " ".join((f"{base}/{kernel_name(boot.arch)}", *own, *boot.kernel_args))
+    return f"#!ipxe\nimgfree\nkernel {kernel}\ninitrd {base}/{initramfs_name(boot.arch)}\nboot\n"
 
 
 def factory_script(boot: FactoryBoot, schematic_id: str, settings: BootSettings) -> str:

@@ -1,7 +1,7 @@
 """What may stand in a boot script: values from outside are refused where they could add a command.
 
-iPXE reads a script line by line, splits each line at white space, takes `||` and `&&` for joints between commands
-and `#` for the start of a comment, and fills in `${…}`.
+iPXE reads a script line by line, joins a line that ends in a backslash with the next, splits each at white space,
+takes `||`, `&&` and `;` for joints between commands and `#` for the start of a comment, and fills in `${…}`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from app.machine.errors import ScriptRefused
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]*")
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]*")
-_JOINTS = ("||", "&&")
+_JOINTS = ("||", "&&", ";")
 # Enough to find the value again in Omni.
 _LONGEST_SHOWN = 80
 
@@ -25,7 +25,17 @@ def checked_word(value: str, what: str, machine_id: str) -> str:
         raise _refused(value, what, machine_id, "iPXE would fill in ${…}")
     if value in _JOINTS or value.startswith("#"):
         raise _refused(value, what, machine_id, "iPXE would end the command there")
+    if value.endswith("\\"):
+        raise _refused(value, what, machine_id, "iPXE would go on with the next line")
     return value
+
+
+def checked_line(value: str, what: str, machine_id: str) -> tuple[str, ...]:
+    """The words of one line, which may end in a line end. Raises ScriptRefused."""
+    line = value.removesuffix("\n").removesuffix("\r")
+    if "\n" in line or "\r" in line:
+        raise _refused(value, what, machine_id, "it has more than one line")
+    return tuple(checked_word(word, what, machine_id) for word in re.split(r"[ \t]+", line) if word)
 
 
 def checked_name(value: str, what: str, machine_id: str) -> str:

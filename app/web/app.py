@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask, request
 
 from app.state.secrets import page_key
-from app.web import access, api, boot, errors, health, metrics
+from app.web import access, api, boot, errors, files, health, metrics
 from app.web.pages import routes as pages
 from app.web.rate_limit import limited
 from app.web.services import Services
@@ -33,6 +33,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
         )
     )
     app.register_blueprint(boot.blueprint(services))
+    app.register_blueprint(files.blueprint(services))
     app.register_blueprint(health.blueprint(services))
     app.register_blueprint(api.blueprint(services))
     app.register_blueprint(metrics.blueprint(services))

@@ -12,11 +12,11 @@ import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import Forbidden, ServiceUnavailable
 
-from app.boot.errors import ConfigNotReady
+from app.boot.errors import AssetsMissing, ConfigNotReady
 from app.boot.inline import inline_config
 from app.boot.join import machine_config
 from app.machine import script
-from app.machine.boot import BootRequest, DiskBoot, DiskMethod, FactoryBoot, HeldBack, Refusal, boot_for
+from app.machine.boot import BootRequest, DiskBoot, DiskMethod, FactoryBoot, HeldBack, LocalBoot, Refusal, boot_for
 from app.machine.model import BootMode
 from app.state.boots import Named
 from app.state.metrics import CONFIG_REFUSED
@@ -27,7 +27,7 @@ from app.web.services import Services
 
 log = structlog.get_logger()
 
-Told = Refusal | DiskBoot | FactoryBoot
+Told = Refusal | DiskBoot | FactoryBoot | LocalBoot
 # The mirror is built within seconds once Redis and Omni answer.
 MIRROR_RETRY_AFTER_S = 5
 # How boots count that start no machine: one that must not boot from the network, or the mirror is not complete.
@@ -115,13 +115,22 @@ def _told(services: Services, answer: Told) -> tuple[str, int]:
         case DiskBoot():
             return script.disk_script(answer.method), 404 if answer.method is DiskMethod.HTTP_404 else 200
         case FactoryBoot():
-            _look_at_length(answer)
+            _look_at_length(answer, answer.schematic.kernel_args)
             schematic_id = services.factory.schematic_id(answer.schematic)
             return script.factory_script(answer, schematic_id, services.boot_settings), 200
+        case LocalBoot():
+            _look_at_length(answer, answer.kernel_args)
+            return _local_script(services, answer), 200
 
 
-def _look_at_length(boot: FactoryBoot) -> None:
-    size_bytes = len(" ".join(boot.schematic.kernel_args))
+def _local_script(services: Services, boot: LocalBoot) -> str:
+    if services.assets is None:
+        raise AssetsMissing("there is no folder of local boot assets: set --boot-assets-path")
+    return script.local_script(boot, services.assets.complete_cmdline(boot.arch), services.boot_settings)
+
+
+def _look_at_length(boot: FactoryBoot | LocalBoot, kernel_args: tuple[str, ...]) -> None:
+    size_bytes = len(" ".join(kernel_args))
     if size_bytes > LONGEST_ARGUMENTS_BYTES:
         log.warning(
             "kernel_arguments_long",
@@ -138,7 +147,7 @@ def _mode(answer: Told) -> str:
             return REFUSED
         case DiskBoot():
             return BootMode.TALOS_DISK.value
-        case FactoryBoot():
+        case FactoryBoot() | LocalBoot():
             return answer.mode.value
 
 

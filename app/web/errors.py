@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.boot.errors import BootError, ConfigNotReady, FactoryUnavailable
+from app.boot.errors import AssetsMissing, BootError, ConfigNotReady, FactoryUnavailable
 from app.machine.errors import ScriptRefused
 from app.state.mirror import MirrorUnreadable
 from app.web.access import LOGIN, LoginNeeded, is_page
@@ -67,8 +67,17 @@ def _login_needed(_: LoginNeeded) -> AnyResponse:
 
 def _boot_error(error: BootError) -> Response:
     log.warning("boot_not_prepared", path=request.path, machine_id=request.args.get("uuid", ""), error=str(error))
-    unavailable = isinstance(error, FactoryUnavailable | ConfigNotReady)
-    return answer(str(error), 503 if unavailable else 502, retry_after_s=error.retry_after_s)
+    return answer(str(error), _status(error), retry_after_s=error.retry_after_s)
+
+
+def _status(error: BootError) -> int:
+    match error:
+        case FactoryUnavailable() | ConfigNotReady():
+            return 503
+        case AssetsMissing():
+            return 404
+        case _:
+            return 502
 
 
 def _script_refused(error: ScriptRefused) -> Response:

@@ -1,7 +1,7 @@
-"""Gunicorn's threaded worker, with a limit for the time in which a client must have sent its whole request.
+"""Gunicorn's threaded worker, with limits for clients that do not finish what they ask, or do not take the answer.
 
-A thread reads a request as slowly as the client sends it. Firmware whose link died in the middle would hold its
-thread for good, and some dozens of those would stop all boots.
+A thread reads a request as slowly as the client sends it, and sends as slowly as the client takes. Firmware whose link
+died in the middle would hold its thread for good, and some dozens of those would stop all boots.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ import threading
 import time
 from typing import Any, Final
 
+import structlog
 from gunicorn.workers.gthread import ThreadWorker
 
 # A request is one packet; ten seconds are enough for TCP to send a lost one again a few times.
 REQUEST_LIMIT_S: Final = 10.0
+# Nothing of a boot image, or of 256 KiB of it, was taken for so long: TCP has sent a lost packet again six times.
+STALL_LIMIT_S: Final = 30.0
+
+# What a client asks for is logged up to this length.
+_LONGEST_SHOWN: Final = 80
+
+log = structlog.get_logger()
 
 
 class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Gives up on clients that do not finish what they ask."""
+    """Gives up on clients that do not finish what they ask, or stop taking the answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,7 +46,12 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Called in the same thread once the head of the request is there; ours have no body to speak of."""
         self._has_read(conn)
-        return super().handle_request(req, conn)
+        conn.sock.settimeout(STALL_LIMIT_S)  # gunicorn sets its own way again before the next request
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError:
+            log.warning("answer_not_taken", path=_shown(req.path), limit_s=STALL_LIMIT_S)
+            return False
 
     def murder_pending(self) -> None:
         """Called once a second in the main loop, to close connections that were silent for too long."""
@@ -54,3 +67,8 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _has_read(self, conn: Any) -> None:
         with self._guard:
             self._reading.pop(conn, None)
+
+
+def _shown(path: str) -> str:
+    """What a client asked for, as far as it is logged."""
+    return "".join(c for c in path[:_LONGEST_SHOWN] if c.isprintable())

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from app.boot.ipxe.binaries import Binary
-from app.boot.ipxe.folder import FileUnfit, read_bounded
+from app.boot.regular_file import FileUnfit, read_regular
 from app.errors import StartError
 from app.tls.pem import PemUnreadable, read_certificates
 from config.settings import Settings
@@ -83,7 +83,7 @@ def fingerprint(path: Path, now: datetime) -> bytes:
 
 def _read(path: Path) -> x509.Certificate:
     try:
-        certificates = read_certificates(read_bounded(path, _LARGEST_BYTES))
+        certificates = read_certificates(read_regular(path, _LARGEST_BYTES))
     except FileNotFoundError:
         raise CaUnfit("is not there; name a file with one PEM certificate") from None
     except (FileUnfit, PemUnreadable) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -11,6 +12,7 @@ from app.boot.boot_settings import boot_settings
 from app.boot.ipxe.authority import OPTION, with_own_ca
 from app.boot.ipxe.binaries import SCRIPT_NAMES, SERVED, Binary
 from app.boot.ipxe.folder import read_binaries
+from app.errors import StartError
 from app.machine.script import init_script
 from config.settings import Settings
 
@@ -27,6 +29,22 @@ def boot_files(settings: Settings) -> Mapping[str, bytes]:
     if settings.tls_custom_ipxe_ca_cert_file:
         binaries = with_own_ca(binaries, settings.tls_custom_ipxe_ca_cert_file)
     return {name: binaries[binary] for name, binary in SERVED.items()} | script_files(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What can be served: contents by name. lacking: why no binaries are among them, with the remedy, or ''."""
+
+    contents: Mapping[str, bytes]
+    lacking: str = ""
+
+
+def offer(settings: Settings) -> Offer:
+    """The files of `boot_files`, or the scripts alone where those cannot be had: for who serves other things too."""
+    try:
+        return Offer(boot_files(settings))
+    except StartError as error:
+        return Offer(script_files(settings), str(error))
 
 
 def script_files(settings: Settings) -> dict[str, bytes]:

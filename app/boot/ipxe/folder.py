@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from app.boot.ipxe.binaries import FILE_NAMES, STAND_INS, Binary
+from app.boot.regular_file import FileUnfit, read_regular
 from app.errors import StartError
 from config.settings import Settings
 
@@ -20,10 +19,6 @@ IMAGE_FOLDER: Final = Path("/usr/share/omni-metal/ipxe")
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 _REMEDY: Final = "run `omni-metal ipxe` to get them, or name a folder that holds them with --ipxe-path"
 _REMEDY_OWN: Final = "put them there, or run `omni-metal ipxe` and leave --ipxe-path out"
-
-
-class FileUnfit(Exception):
-    """A file cannot be used; the words say why, without its name."""
 
 
 def own_folder(settings: Settings) -> Path:
@@ -61,41 +56,11 @@ def read_binaries(settings: Settings) -> Mapping[Binary, bytes]:
     return {binary: found.get(binary) or found[STAND_INS[binary]] for binary in Binary}
 
 
-def read_bounded(path: Path, largest_bytes: int) -> bytes:
-    """The bytes of a regular file that is not empty.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        FileUnfit: it is something else, or cannot be read.
-    """
-    try:
-        # Without O_NONBLOCK a pipe of that name would hold us until somebody writes to it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(path) from None
-    except OSError as error:
-        raise FileUnfit(f"cannot be read ({error.strerror})") from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileUnfit("is not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(largest_bytes + 1)
-    except OSError as error:
-        raise FileUnfit(f"cannot be read ({error.strerror})") from None
-    finally:
-        os.close(descriptor)
-    if not content:
-        raise FileUnfit("is empty")
-    if len(content) > largest_bytes:
-        raise FileUnfit(f"has more than {largest_bytes // 1024 // 1024} MiB")
-    return content
-
-
 def _read_first(folder: Path, names: tuple[str, ...]) -> bytes:
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             try:
-                return read_bounded(folder / name, LARGEST_BYTES)
+                return read_regular(folder / name, LARGEST_BYTES)
             except FileUnfit as error:
                 raise FileUnfit(f"{name} {error}") from None
     raise FileNotFoundError(names[0])

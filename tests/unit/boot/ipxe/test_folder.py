@@ -6,7 +6,7 @@ import pytest
 
 from app.boot.ipxe import folder
 from app.boot.ipxe.binaries import Binary
-from app.boot.ipxe.folder import FileUnfit, folder_of, read_binaries, read_bounded
+from app.boot.ipxe.folder import folder_of, read_binaries
 from app.errors import StartError
 from config.settings import Settings
 from tests.unit.boot.ipxe.binaries import DEBIAN, fill
@@ -49,7 +49,7 @@ def test_every_unfit_file_is_named_at_once(tmp_path, monkeypatch):
     words = str(caught.value)
     assert "undionly.kpxe is empty" in words
     assert "snponly.efi is not a regular file" in words
-    assert "ipxe-amd64.efi has more than 1 MiB" in words
+    assert "ipxe-amd64.efi has more than 1,048,576 bytes" in words
     assert "ipxe-arm64.efi is not a regular file" in words
     assert "leave --ipxe-path out" in words
 
@@ -59,17 +59,3 @@ def test_link_to_a_binary_is_followed_as_debian_has_one(tmp_path):
     (tmp_path / "ipxe-amd64.efi").rename(tmp_path / "elsewhere")
     (tmp_path / "ipxe.efi").symlink_to(tmp_path / "elsewhere")
     assert b"ipxe-amd64.efi" in read_binaries(Settings(ipxe_path=tmp_path))[Binary.AMD64]
-
-
-def test_file_of_the_largest_size_is_read_and_one_byte_more_is_not(tmp_path):
-    file = tmp_path / "file"
-    file.write_bytes(b"abcd")
-    assert read_bounded(file, 4) == b"abcd"
-    with pytest.raises(FileUnfit):
-        read_bounded(file, 3)
-
-
-def test_file_below_a_file_is_missing(tmp_path):
-    (tmp_path / "amd64").write_bytes(b"x")
-    with pytest.raises(FileNotFoundError):
-        read_bounded(tmp_path / "amd64" / "snp.efi", 9)

@@ -1,0 +1,85 @@
+"""The files of `--boot-assets-path`, of which machines boot agent mode with `--use-local-boot-assets`.
+
+Looked at anew for each request: an operator replaces them while we run. Only what is inside the folder is opened,
+wherever names and links would lead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from app.boot.errors import AssetsMissing
+from app.boot.regular_file import FileUnfit, open_regular, read_all
+from app.machine.boot import Arch
+from app.machine.errors import ScriptRefused
+from app.machine.script import cmdline_name, initramfs_name, kernel_name
+from app.machine.script_values import checked_line
+from config.settings import Settings
+
+OPTION: Final = "boot-assets-path"
+# Linux keeps 2,048 bytes of a command line, and ours come on top.
+LONGEST_CMDLINE_BYTES: Final = 2_048
+
+
+class LocalAssets:
+    """The folder. Safe to use from many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open(self, name: str) -> BinaryIO:
+        """A file that is in the folder or below it, regular and not empty. Raises FileUnfit."""
+        try:
+            folder = self._folder.resolve(strict=True)
+            path = (folder / name).resolve(strict=True)
+            if path.is_relative_to(folder):
+                return open_regular(path, follow=False)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
+            raise FileUnfit("is missing") from None
+        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead round, before Python 3.13
+            raise FileUnfit(f"cannot be read ({getattr(error, 'strerror', '') or error})") from None
+        raise FileUnfit("leads out of the folder")
+
+    def cmdline(self, arch: Arch) -> str:
+        """The arguments that the image of this architecture wants itself. Raises FileUnfit."""
+        with self.open(cmdline_name(arch)) as file:
+            return read_all(file, LONGEST_CMDLINE_BYTES).decode("utf-8", "replace")
+
+    def complete_cmdline(self, arch: Arch) -> str:
+        """The same, where all other files of the architecture are there too. Raises AssetsMissing, ScriptRefused."""
+        problems = [words for name, words in self._problems(arch) if name != cmdline_name(arch)]
+        try:
+            cmdline = self.cmdline(arch)
+        except FileUnfit as error:
+            problems.append(f"{cmdline_name(arch)} {error}")
+        if problems:
+            raise AssetsMissing(f"the local boot assets have no image for {arch}: {', '.join(problems)}")
+        return cmdline
+
+    def problems(self, arch: Arch) -> list[str]:
+        """What is wrong with the files of an architecture; nothing where it can be booted."""
+        return [words for _, words in self._problems(arch)]
+
+    def _problems(self, arch: Arch) -> Iterator[tuple[str, str]]:
+        for name in (kernel_name(arch), initramfs_name(arch), cmdline_name(arch)):
+            try:
+                self.open(name).close()
+                if name == cmdline_name(arch):
+                    checked_line(self.cmdline(arch), name, "")
+            except FileUnfit as error:
+                yield name, f"{name} {error}"
+            except ScriptRefused as error:
+                yield name, str(error)
+
+
+def check_assets(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The name of the option with what is wrong with its folder and the remedy, if no architecture can be booted."""
+    if not settings.use_local_boot_assets or settings.boot_assets_path is None:
+        return
+    assets = LocalAssets(settings.boot_assets_path)
+    problems = {arch: assets.problems(arch) for arch in Arch}
+    if all(problems.values()):
+        told = "; ".join(f"for {arch} {', '.join(words)}" for arch, words in problems.items())
+        yield OPTION, f"holds the boot assets of no architecture: {told}; put the three files of one there"
