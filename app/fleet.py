@@ -17,7 +17,7 @@ from app.console import FAILED, no_redis, tell
 from app.state.connection import connect
 from app.state.mirror import Mirror, MirrorUnreadable
 from app.state.secrets import sealer
-from app.state.view import MachineView, Views
+from app.state.view import MachineView, Views, refused_words
 from app.web.schemas import MachineDetailSchema
 from config.settings import Settings
 
@@ -64,8 +64,10 @@ def _print_table(views: list[MachineView]) -> None:
         facts = view.machine.facts
         power = _word(facts.powered_on, "on", "off")
         agent = _word(facts.agent_accessible, "yes", "no")
+        refused = f"{refused_words(view.refused_tunnel)}. " if view.refused_tunnel else ""
         # Text, not str: what comes from machines must not be read as markup.
-        table.add_row(*(Text(word) for word in (view.machine.id, view.phase, power, agent, view.sentence)))
+        words = (view.machine.id, view.phase, power, agent, refused + view.sentence)
+        table.add_row(*(Text(word) for word in words))
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_PIPE)
     console.print(table)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import grpc
@@ -21,6 +22,7 @@ from app.agents.frames import (
 )
 from app.agents.machine_ids import NoMachineId, machine_id_in
 from app.agents.presence import Presence
+from app.agents.second_tunnel import Admission, TunnelRefused
 from app.agents.session import Session, greet, pause_s
 from app.agents.tunnel import Tunnel
 from app.front.peer import address_of, came_without_tls
@@ -39,8 +41,9 @@ Context = Any
 class DialIn(TunnelServiceServicer):
     """Serves OpenReverseTunnel."""
 
-    def __init__(self, presence: Presence, *, tls_served: bool = False) -> None:
+    def __init__(self, presence: Presence, admission: Admission, *, tls_served: bool = False) -> None:
         self._presence = presence
+        self._admission = admission
         self._tls_served = tls_served
         self._stopping = False
 
@@ -89,8 +92,13 @@ class DialIn(TunnelServiceServicer):
             log.warning("tunnel_not_opened", machine_id=machine_id, address=address, reason=str(error))
             return str(error)
         session = Session(machine_id, address, Agent(tunnel))
+        try:
+            await self._admission.admit(session)
+        except TunnelRefused as error:
+            return str(error)
         log.info("tunnel_opened", machine_id=machine_id, address=address)
-        keeping = asyncio.ensure_future(self._keep(session))
+        arriving = self._presence.arrive(session)
+        keeping = asyncio.ensure_future(self._keep(session, arriving))
         reason = "the connection was lost"
         try:
             reason = await tunnel.serve()
@@ -100,9 +108,9 @@ class DialIn(TunnelServiceServicer):
             log.info("tunnel_ended", machine_id=machine_id, address=address, reason=reason)
         return reason
 
-    async def _keep(self, session: Session) -> None:
-        """Announce the tunnel, and prove every so often that the agent lives."""
-        await self._presence.arrive(session)
+    async def _keep(self, session: Session, arriving: Awaitable[None]) -> None:
+        """Once the registry knows the tunnel, prove every so often that the agent lives."""
+        await arriving
         first = True
         while await greet(session.agent):
             await self._presence.answered(session)

@@ -22,8 +22,10 @@ import grpc
 import structlog
 
 from app.agents.dialin import DialIn
+from app.agents.elsewhere import Elsewhere
 from app.agents.internal import KEEPALIVE
 from app.agents.presence import Presence, Registry
+from app.agents.second_tunnel import Admission
 from app.agents.service import GatewayService, TokenCheck
 from app.agents.wipes import WipeBook
 from protos.gen.gateway.gateway_pb2_grpc import add_GatewayServicer_to_server
@@ -86,7 +88,8 @@ class Gateway:
         self.address = self._listen(internal)
         self._presence = Presence(self._registry, self.id, self.address)
         add_GatewayServicer_to_server(GatewayService(self._presence, self._wipes), internal)
-        self._dial_in = DialIn(self._presence, tls_served=self._addresses.tls_served)
+        admission = Admission(self._presence, Elsewhere(self._token).answers)
+        self._dial_in = DialIn(self._presence, admission, tls_served=self._addresses.tls_served)
         tunnels = grpc.aio.server(options=TUNNEL_OPTIONS)
         add_TunnelServiceServicer_to_server(self._dial_in, tunnels)
         tunnels.add_insecure_port(f"unix:{self._addresses.tunnel_socket}")

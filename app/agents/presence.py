@@ -18,6 +18,8 @@ import structlog
 from app.agents.agent import Agent
 from app.agents.errors import AgentGone
 from app.agents.session import Session
+from app.state.agents import Held
+from app.state.facts import Tunnel as Registered
 
 log = structlog.get_logger()
 
@@ -27,6 +29,8 @@ _T = TypeVar("_T")
 RENEW_EVERY_S: Final = 5.0
 # A rack that dials at once must not open a thousand connections to Redis.
 REGISTRY_CALLS_AT_ONCE: Final = 16
+# An agent that dials waits for this answer: a Redis that is held up must not keep agents out.
+HOLDER_LIMIT_S: Final = 2.0
 # Goodbyes to the registry at the end; entries that are not taken out vanish by themselves in 20 s.
 FAREWELL_LIMIT_S: Final = 2.0
 
@@ -40,13 +44,14 @@ class Registry(Protocol):
     async def hello(self, machine_id: str, number: int) -> bool:
         """The agent answered; False if a higher number is registered."""
 
-    async def renew(
-        self, gateway_id: str, address: str, held: Mapping[str, int], hello_age_ms: Mapping[str, int]
-    ) -> set[str]:
-        """Keep the entries; the machines whose tunnels must close.
+    async def renew(self, gateway_id: str, address: str, held: Mapping[str, Held]) -> set[str]:
+        """Keep the entries; the machines whose tunnels must close."""
 
-        `hello_age_ms` is how long ago each agent last answered; -1 = never.
-        """
+    async def holder(self, machine_id: str) -> Registered | None:
+        """The tunnel that is registered for a machine."""
+
+    async def refused(self, machine_id: str, address: str) -> None:
+        """A second tunnel of the machine was refused."""
 
     async def unregister(self, machine_id: str, number: int) -> None:
         """The tunnel ended."""
@@ -63,7 +68,7 @@ class Presence:
 
     def __init__(self, registry: Registry, gateway_id: str, address: str) -> None:
         self._registry = registry
-        self._gateway_id = gateway_id
+        self.gateway_id = gateway_id
         self._address = address
         self._held: dict[str, Session] = {}
         self._places = asyncio.Semaphore(REGISTRY_CALLS_AT_ONCE)
@@ -80,15 +85,31 @@ class Presence:
             raise AgentGone("the machine has no tunnel to this gateway")
         return session.agent
 
-    async def arrive(self, session: Session) -> None:
-        """Hold a new tunnel; an older one of the same machine closes. Returns when the registry has been told."""
+    def held(self, machine_id: str) -> Session | None:
+        """The tunnel of a machine in this gateway."""
+        return self._held.get(machine_id)
+
+    async def registered(self, machine_id: str) -> Registered | None:
+        """The tunnel of a machine in whichever gateway; None where there is none, or Redis does not say."""
+        try:
+            async with asyncio.timeout(HOLDER_LIMIT_S):
+                return await self._tell(lambda: self._registry.holder(machine_id))
+        except TimeoutError:
+            return None
+
+    async def refused(self, session: Session) -> None:
+        """A second tunnel of a machine was not let in."""
+        await self._tell(lambda: self._registry.refused(session.machine_id, session.address))
+
+    def arrive(self, session: Session) -> Awaitable[None]:
+        """Hold a new tunnel from now on; an older one of the same machine closes. Wait to have the registry told."""
         older = self._held.get(session.machine_id)
         self._held[session.machine_id] = session
         if older is not None:
             older.close("the machine has opened a newer tunnel")
         # Not cut short when the tunnel ends meanwhile: a number once given out has to be given back, and the next
         # tunnel waits until this one is settled.
-        await asyncio.shield(self._start(self._register_after(session, older)))
+        return asyncio.shield(self._start(self._register_after(session, older)))
 
     async def answered(self, session: Session) -> None:
         """The session's agent has answered a greeting now."""
@@ -111,9 +132,9 @@ class Presence:
     async def renew(self) -> None:
         """Tell the registry what is held, close what it knows a newer tunnel of, and catch up after an outage."""
         numbers = {m: s.number for m, s in self._held.items() if s.number is not None}
-        ages_ms = {m: _age_ms(self._held[m]) for m in numbers}
+        held = {m: Held(n, _age_ms(self._held[m]), self._held[m].address) for m, n in numbers.items()}
         try:
-            superseded = await self._registry.renew(self._gateway_id, self._address, numbers, ages_ms)
+            superseded = await self._registry.renew(self.gateway_id, self._address, held)
         except redis.RedisError as error:
             self._note_outage(error)
             return
@@ -140,7 +161,7 @@ class Presence:
             self.depart(session)
         if self._started:
             await asyncio.wait(self._started, timeout=FAREWELL_LIMIT_S)
-        await self._tell(lambda: self._registry.leave(self._gateway_id))
+        await self._tell(lambda: self._registry.leave(self.gateway_id))
 
     async def _unregister_ended(self, renewed: Mapping[str, int]) -> None:
         # The renewal may have put back what was taken out while it ran.
@@ -165,7 +186,7 @@ class Presence:
         async def register() -> int | None:
             if self._held.get(machine_id) is not session:
                 return None
-            return await self._registry.register(machine_id, self._gateway_id, self._address, session.address)
+            return await self._registry.register(machine_id, self.gateway_id, self._address, session.address)
 
         try:
             session.number = await self._tell(register)

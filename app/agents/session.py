@@ -42,12 +42,17 @@ class Session:
 
 
 async def greet(agent: Agent) -> bool:
-    """Whether the agent answers within the limit.
+    """Whether the agent answers within the limit of a greeting."""
+    return await answers(agent, GREETING_LIMIT_S)
+
+
+async def answers(agent: Agent, limit_s: float) -> bool:
+    """Whether the agent answers a greeting within this limit.
 
     A greeting that fails is sent again while there is time: the agents' library merges equal calls, so ours may end
     with somebody else's.
     """
-    part_s = GREETING_LIMIT_S / _LIMIT_PARTS
+    part_s = limit_s / _LIMIT_PARTS
     greeting = asyncio.ensure_future(agent.hello(_CALL_LIMIT_S))
     try:
         for _ in range(_LIMIT_PARTS):

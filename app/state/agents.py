@@ -7,6 +7,7 @@ one machine the lower number closes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import redis
 import redis.asyncio
@@ -15,7 +16,7 @@ from app.omni.kinds import PICTURE_KINDS
 from app.state.connection import as_fields
 from app.state.facts import Tunnel
 from app.state.lease import lease_key
-from app.state.metrics import TUNNELS, WITHOUT_TLS
+from app.state.metrics import TUNNELS, TUNNELS_REFUSED, WITHOUT_TLS
 from app.state.wake import ALARMS
 
 # Four missed renewals: a gateway that pauses for a rewrite of Redis' file keeps its entries.
@@ -73,7 +74,7 @@ if redis.call('HGET', KEYS[1], 'number') ~= ARGV[2] then
   local hello = '0'
   if tonumber(ARGV[5]) >= 0 then hello = string.format('%.0f', now - ARGV[5]) end
   redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[7])
-  redis.call('HSET', KEYS[1], 'gateway', ARGV[3], 'address', ARGV[4], 'tunnel', '', 'number', ARGV[2],
+  redis.call('HSET', KEYS[1], 'gateway', ARGV[3], 'address', ARGV[4], 'tunnel', ARGV[8], 'number', ARGV[2],
              'opened_ms', ARGV[2], 'hello_ms', hello)
   """
     + _WAKE
@@ -96,6 +97,15 @@ if redis.call('HGET', KEYS[1], 'number') == ARGV[2] then
   end
 end
 return 1
+"""
+)
+_REFUSED_LUA = (
+    _NOW
+    + """
+redis.call('INCR', KEYS[7])
+redis.call('HSET', KEYS[3], 'f:refused-tunnel', string.format('%.0f', now) .. ' ' .. ARGV[1])
+for i = 3, #ARGV do if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 1 then return end end
+redis.call('EXPIRE', KEYS[3], ARGV[2])
 """
 )
 _BEAT_LUA = (
@@ -142,7 +152,20 @@ def tunnel_of(fields: Mapping[bytes, bytes]) -> Tunnel | None:
         number=int(fields[b"number"]),
         opened_ms=int(fields[b"opened_ms"]),
         hello_ms=int(fields[b"hello_ms"]),
+        peer=fields.get(b"tunnel", b"").decode(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A tunnel as its gateway knows it. peer: the address of its agent, '' where that is not known.
+
+    hello_age_ms: how long ago its agent last answered, -1 = never: the hosts' clocks may differ from Redis'.
+    """
+
+    number: int
+    hello_age_ms: int
+    peer: str
 
 
 class AgentRegistry:
@@ -154,6 +177,7 @@ class AgentRegistry:
         self._hello = client.register_script(_HELLO_LUA)
         self._renew = client.register_script(_RENEW_LUA)
         self._unregister = client.register_script(_UNREGISTER_LUA)
+        self._refused = client.register_script(_REFUSED_LUA)
         self._beat = client.register_script(_BEAT_LUA)
 
     async def register(self, machine_id: str, gateway_id: str, address: str, tunnel_address: str) -> int:
@@ -166,13 +190,8 @@ class AgentRegistry:
         args: list[str | int] = [machine_id, number, ENTRY_MS, _STRANGER_S, *(k.value for k in PICTURE_KINDS)]
         return bool(await self._hello(keys=_keys(machine_id), args=args))
 
-    async def renew(
-        self, gateway_id: str, address: str, held: Mapping[str, int], hello_age_ms: Mapping[str, int]
-    ) -> set[str]:
-        """Keep the entries alive, put back those that were lost, and say which tunnels must close.
-
-        `hello_age_ms` is how long ago each agent last answered, -1 = never: the hosts' clocks may differ from Redis'.
-        """
+    async def renew(self, gateway_id: str, address: str, held: Mapping[str, Held]) -> set[str]:
+        """Keep the entries alive, put back those that were lost, and say which tunnels must close."""
         await self._beat(keys=[GATEWAYS, TUNNELS], args=[gateway_id, _FORGET_GATEWAY_MS, len(held)])
         superseded: set[str] = set()
         machines = list(held)
@@ -180,8 +199,9 @@ class AgentRegistry:
             part = machines[start : start + 200]
             pipe = self._redis.pipeline(transaction=False)
             for machine_id in part:
-                age_ms = hello_age_ms.get(machine_id, -1)
-                args: list[str | int] = [machine_id, held[machine_id], gateway_id, address, age_ms, ENTRY_MS, _GONE_S]
+                mine = held[machine_id]
+                args: list[str | int] = [machine_id, mine.number, gateway_id, address, mine.hello_age_ms]
+                args += [ENTRY_MS, _GONE_S, mine.peer]
                 await self._renew(keys=_keys(machine_id), args=args, client=pipe)
             answers = await pipe.execute()
             superseded |= {m for m, kept in zip(part, answers, strict=True) if not kept}
@@ -195,6 +215,15 @@ class AgentRegistry:
         """This gateway ends on purpose."""
         await self._redis.zrem(GATEWAYS, gateway_id)
         await self._redis.hdel(TUNNELS, gateway_id)
+
+    async def holder(self, machine_id: str) -> Tunnel | None:
+        """The tunnel that is registered for a machine, at whichever gateway."""
+        return tunnel_of(as_fields(await self._redis.hgetall(agent_key(machine_id))))
+
+    async def refused(self, machine_id: str, address: str) -> None:
+        """A second tunnel of the machine, from this address, was refused: note and count it."""
+        args: list[str | int] = [address, _STRANGER_S, *(k.value for k in PICTURE_KINDS)]
+        await self._refused(keys=[*_keys(machine_id), TUNNELS_REFUSED], args=args)
 
     async def count_without_tls(self) -> None:
         """A tunnel was opened without TLS although it is served."""

@@ -19,13 +19,17 @@ REFUSED, OTHER = "refused", "other"
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """A registered tunnel. Times in ms; hello_ms is 0 until the agent has answered."""
+    """A registered tunnel. Times in ms; hello_ms is 0 until the agent has answered.
+
+    address: where its gateway is called. peer: the address that its agent came from, '' where that is not known.
+    """
 
     gateway: str
     address: str
     number: int
     opened_ms: int
     hello_ms: int
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,14 @@ class BmcTrouble:
     since_ms: int
     refused: bool
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedTunnel:
+    """A second tunnel of a machine, refused while the agent at the first one answered. at_ms: the last time."""
+
+    at_ms: int
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,7 @@ class Notes:
     tracking_ms: since when watcher, gateway and registry are up without a gap.
     stepped_ms: when the clock was last put forward or back, by the clock as it stands now.
     bmc_trouble: what its BMC answered instead of the power state, for people.
+    refused_tunnel: somebody else's tunnel that was not let in, for people.
     """
 
     power: PowerState | None = None
@@ -63,6 +76,13 @@ class Notes:
     serial: str = ""
     stepped_ms: int = 0
     bmc_trouble: BmcTrouble | None = None
+    refused_tunnel: RefusedTunnel | None = None
+
+
+def refused_of(note: str) -> RefusedTunnel | None:
+    """What the machine's hash says of a second tunnel: when it was refused, and the address, which may be unknown."""
+    at_ms, _, address = note.partition(" ")
+    return RefusedTunnel(int(at_ms), address) if at_ms else None
 
 
 def trouble_of(note: str) -> BmcTrouble | None:

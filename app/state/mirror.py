@@ -26,7 +26,7 @@ from app.state import mirror_scripts
 from app.state.agents import agent_key, gone_key, tunnel_of
 from app.state.clock import SETTLES_MS, STEPPED, ClockWatch, note_step
 from app.state.connection import as_bytes
-from app.state.facts import Notes, facts, trouble_of
+from app.state.facts import Notes, facts, refused_of, trouble_of
 from app.state.secrets import SealBroken, Sealer
 from app.state.wake import ALARMS
 from app.tls.authority import Authority
@@ -364,4 +364,5 @@ def _notes(
         serial=fields.get(b"f:serial", b"").decode("utf-8", "replace"),
         stepped_ms=stepped_ms,
         bmc_trouble=trouble_of(fields.get(b"f:bmc-trouble", b"").decode("utf-8", "replace")),
+        refused_tunnel=refused_of(fields.get(b"f:refused-tunnel", b"").decode("utf-8", "replace")),
     )

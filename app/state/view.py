@@ -14,7 +14,7 @@ from app.machine.model import DecideOptions, Decision, Gate, Machine, OperationN
 from app.machine.verbs import Offer, offers
 from app.state.attempts import Attempt, attempts_key, parse_attempts
 from app.state.deciding import decide_options, published_options
-from app.state.facts import BmcTrouble, Notes
+from app.state.facts import BmcTrouble, Notes, RefusedTunnel
 from app.state.history import HistoryEntry, history_key, read_entry
 from app.state.lease import Lease, lease_key, parse, queued_key
 from app.state.mirror import Mirror
@@ -36,6 +36,8 @@ PHASES = (
     "rejected",
     "unknown",
 )
+# Over a night and its morning; the log has it for longer.
+REFUSED_SHOWN_MS = 86_400_000
 _GATE_PHASES = {
     Gate.REJECTED: "rejected",
     Gate.NOT_ACCEPTED: "pending",
@@ -59,6 +61,7 @@ class MachineView:
 
     queued: the operation that waits for a worker. last: the last one that was tried. mac, serial: as its firmware says.
     bmc_trouble: why its power is not known, where its BMC is to blame.
+    refused_tunnel: a second tunnel that was not let in lately.
     """
 
     machine: Machine
@@ -72,6 +75,7 @@ class MachineView:
     mac: str = ""
     serial: str = ""
     bmc_trouble: BmcTrouble | None = None
+    refused_tunnel: RefusedTunnel | None = None
 
 
 class Views:
@@ -130,6 +134,7 @@ class Views:
             mac=notes.mac,
             serial=notes.serial,
             bmc_trouble=trouble,
+            refused_tunnel=refused_lately(notes, machine.now),
         )
 
 
@@ -148,6 +153,18 @@ def bmc_trouble(machine: Machine, notes: Notes) -> BmcTrouble | None:
     """What its BMC says instead of the power state; None where the power is known, or there is no BMC any more."""
     missed = machine.bmc_configuration is not None and machine.facts.powered_on is None
     return notes.bmc_trouble if missed else None
+
+
+def refused_lately(notes: Notes, now: datetime) -> RefusedTunnel | None:
+    """The second tunnel that was refused last, for as long as a person may want to know."""
+    refused = notes.refused_tunnel
+    return refused if refused and now.timestamp() * 1000 - refused.at_ms < REFUSED_SHOWN_MS else None
+
+
+def refused_words(refused: RefusedTunnel) -> str:
+    """The sentence for a person about a second tunnel."""
+    at = datetime.fromtimestamp(refused.at_ms / 1000, UTC)
+    return f"A second tunnel from {refused.address or 'an unknown address'} was refused at {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def phase_of(

@@ -89,6 +89,13 @@ class BmcTroubleSchema(Schema):
     words = fields.String()
 
 
+class RefusedTunnelSchema(Schema):
+    """A second tunnel that was refused in the last 24 h. address: '' where it is not known."""
+
+    at = fields.Function(lambda refused: _time(refused.at_ms))
+    address = fields.String()
+
+
 class MachineSchema(Schema):
     """A machine in the list."""
 
@@ -109,6 +116,7 @@ class MachineSchema(Schema):
     mac = fields.String()
     serial = fields.String()
     bmc_trouble = fields.Nested(BmcTroubleSchema, allow_none=True)
+    refused_tunnel = fields.Nested(RefusedTunnelSchema, allow_none=True)
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
 
 

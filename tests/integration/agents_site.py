@@ -15,6 +15,8 @@ import redis.asyncio
 from app.agents.client import GatewayClient, WipeTicket
 from app.agents.gateway import Addresses, Gateway
 from app.bundled_redis import server_binary
+from app.front.listen import Acceptor, open_listeners
+from app.front.splice import Backends, Splicer
 from app.state.agents import AgentLookup, AgentRegistry
 from lab.agent import AgentRefusal, LabAgent, TunnelEnded
 from lab.agent_calls import IpmiAddress
@@ -180,6 +182,19 @@ async def a_site(server, **options):
             await asyncio.gather(*site.agents, return_exceptions=True)
             await site.async_redis.aclose()
             site.sync_redis.close()
+
+
+@contextlib.contextmanager
+def way_from(site, address):
+    """A place to dial, behind which the site's gateway sees an agent at this address."""
+    splicer = Splicer(Backends(web=site.socket, gateway=site.socket))
+    [listener] = open_listeners("127.0.0.1", 0)
+    acceptor = Acceptor(listener, lambda client, _: splicer.take(client, address))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        acceptor.close()
+        splicer.close()
 
 
 IPMI = IpmiAddress("192.0.2.7", 623)

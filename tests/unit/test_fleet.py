@@ -1,11 +1,17 @@
 import json
+from dataclasses import replace
 
 import fakeredis
 import pytest
 import redis
 
 from app import fleet
+from app.machine.decide import decide
+from app.machine.model import DecideOptions
+from app.state.facts import RefusedTunnel
+from app.state.view import MachineView
 from config.settings import Settings
+from tests.unit.web.stand_ins import picture
 
 
 class Views:
@@ -50,6 +56,20 @@ def test_unreachable_redis_is_said_without_its_password_and_makes_no_state_dir(s
     assert "--state-dir" in said
     assert "sesame" not in said
     assert not settings.state_dir.exists()
+
+
+def test_refused_tunnel_stands_before_the_reason_of_the_machine(settings, monkeypatch, capsys):
+    machine = picture()
+    view = MachineView(machine, decide(machine, DecideOptions()), (), None, None, "ready", "may stay off")
+    seen = [view, replace(view, refused_tunnel=RefusedTunnel(1_700_000_000_000, "192.0.2.66"))]
+    monkeypatch.setattr(Views, "all", lambda _: seen)
+    assert fleet.show_machines(settings, as_json=False) == 0
+    plain, told = capsys.readouterr().out.splitlines()[1:]
+    assert "tunnel" not in plain and "may stay off" in plain
+    assert "A second tunnel from 192.0.2.66 was refused at 2023-11-14 22:13:20 UTC. may stay off" in told
+    assert fleet.show_machines(settings, as_json=True) == 0
+    told = [machine["refused_tunnel"] for machine in json.loads(capsys.readouterr().out)]
+    assert told == [None, {"at": "2023-11-14T22:13:20.000+00:00", "address": "192.0.2.66"}]
 
 
 def test_redis_of_a_running_provider_is_found_by_the_state_dir(settings):

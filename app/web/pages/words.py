@@ -13,7 +13,7 @@ from app.machine.verbs import tasks_due
 from app.state.attempts import Attempt
 from app.state.health import Health
 from app.state.history import HistoryEntry
-from app.state.view import MachineView
+from app.state.view import MachineView, refused_words
 from app.web.search import bmc_address, cluster, talos
 
 UNKNOWN, LEFT = "unknown", "left as it is"
@@ -111,6 +111,14 @@ def cause(view: MachineView) -> str:
         return view.bmc_trouble.words
     waits = view.lease is None and view.queued is None and not tasks_due(view.decision)
     return view.sentence if waits and view.phase in _STUCK else ""
+
+
+def refused_tunnel(view: MachineView) -> str:
+    """What a person is told of a second tunnel of the machine; '' where there was none lately."""
+    if view.refused_tunnel is None:
+        return ""
+    why = "the agent at the first one answered, so somebody claims to be this machine, or two machines have one UUID"
+    return f"{refused_words(view.refused_tunnel)}: {why}."
 
 
 def what_next(view: MachineView) -> str:

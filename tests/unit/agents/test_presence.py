@@ -2,76 +2,14 @@ import asyncio
 import time
 
 import pytest
-import redis
 
 from app.agents.agent import Agent
 from app.agents.errors import AgentGone
 from app.agents.presence import Presence
 from app.agents.session import Session
+from tests.unit.agents.fake_registry import FakeRegistry, FakeTunnel
 
 ID = "m1"
-
-
-class FakeTunnel:
-    def __init__(self):
-        self.closed = ""
-
-    @property
-    def open(self):
-        return not self.closed
-
-    def close(self, reason):
-        self.closed = self.closed or reason
-
-
-class FakeRegistry:
-    """The registry in memory: the last number of each machine, and who holds it."""
-
-    def __init__(self):
-        self.down = False
-        self.numbers = {}
-        self.entries = {}
-        self.hellos = []
-        self.left = False
-        self.slow = None
-        self.slow_renewal = None
-        self.ages_ms = {}
-
-    def _check(self):
-        if self.down:
-            raise redis.ConnectionError("down")
-
-    async def register(self, machine_id, gateway_id, address, tunnel_address):
-        self._check()
-        if self.slow:
-            await self.slow.wait()
-        self.numbers[machine_id] = self.numbers.get(machine_id, 0) + 1
-        self.entries[machine_id] = self.numbers[machine_id]
-        return self.numbers[machine_id]
-
-    async def hello(self, machine_id, number):
-        self._check()
-        self.hellos.append((machine_id, number))
-        return self.numbers.get(machine_id, 0) <= number
-
-    async def renew(self, gateway_id, address, held, hello_age_ms):
-        self._check()
-        self.ages_ms = dict(hello_age_ms)
-        if self.slow_renewal:
-            await self.slow_renewal.wait()
-        superseded = {m for m, n in held.items() if self.numbers.get(m, 0) > n}
-        for machine_id in set(held) - superseded:
-            self.entries[machine_id] = self.numbers[machine_id] = held[machine_id]
-        return superseded
-
-    async def unregister(self, machine_id, number):
-        self._check()
-        if self.entries.get(machine_id) == number:
-            del self.entries[machine_id]
-
-    async def leave(self, gateway_id):
-        self._check()
-        self.left = True
 
 
 def session():
@@ -104,6 +42,42 @@ def test_machine_is_held_from_arrival_to_departure():
         assert registry.entries == {}
         with pytest.raises(AgentGone):
             presence.agent(ID)
+
+    run(story)
+
+
+def test_machine_is_held_before_the_registry_has_been_told():
+    async def story(presence, registry):
+        registry.slow = asyncio.Event()
+        one = session()
+        arriving = presence.arrive(one)
+        assert presence.held(ID) is one
+        registry.slow.set()
+        await arriving
+        assert registry.entries == {ID: 1}
+
+    run(story)
+
+
+def test_renewal_tells_the_address_of_each_agent():
+    async def story(presence, registry):
+        await presence.arrive(session())
+        await presence.renew()
+        assert registry.peers == {ID: "192.0.2.7"}
+
+    run(story)
+
+
+@pytest.mark.parametrize("trouble", ["away", "slow"])
+def test_redis_that_does_not_say_who_holds_a_machine_is_not_waited_for(monkeypatch, trouble):
+    async def story(presence, registry):
+        if trouble == "away":
+            registry.down = True
+        else:
+            monkeypatch.setattr("app.agents.presence.HOLDER_LIMIT_S", 0.05)
+            registry.holder = lambda _: asyncio.sleep(60)
+        assert await presence.registered(ID) is None
+        assert await presence.registered(ID) is None  # and asking has broken nothing
 
     run(story)
 
@@ -259,7 +233,7 @@ def test_tunnel_that_ends_while_it_waits_for_an_older_one_does_not_hold_up_a_new
         sessions = [session() for _ in range(3)]
         arrivals = []
         for each in sessions:  # the first is being registered, each other waits for the one before
-            arrivals.append(asyncio.create_task(presence.arrive(each)))
+            arrivals.append(asyncio.ensure_future(presence.arrive(each)))
             await asyncio.sleep(0.01)
         for each, arrival in list(zip(sessions, arrivals, strict=True))[:2]:
             arrival.cancel()

@@ -41,6 +41,12 @@ def test_greeting_that_ended_with_somebody_elses_is_sent_again():
     assert asyncio.run(greet(FakeAgent(AgentGone("cancelled"), AgentGone("cancelled"), 0.01)))
 
 
+def test_limit_of_the_question_counts():
+    agent = FakeAgent(0.15)
+    assert asyncio.run(greet(agent))
+    assert not asyncio.run(session.answers(FakeAgent(0.15), 0.05))
+
+
 def test_agent_that_only_fails_is_dead():
     assert not asyncio.run(greet(FakeAgent(*[AgentGone("x")] * 20)))
 

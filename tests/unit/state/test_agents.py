@@ -9,9 +9,11 @@ import fakeredis
 import pytest
 
 from app.omni.kinds import PICTURE_KINDS, Kind
-from app.state.agents import GATEWAYS, AgentRegistry, agent_key
+from app.state.agents import GATEWAYS, AgentRegistry, Held, agent_key
 from app.state.connection import now_ms
+from app.state.facts import RefusedTunnel, refused_of
 from app.state.lease import Leases
+from app.state.metrics import TUNNELS_REFUSED
 from app.state.mirror import machine_key
 from app.state.wake import Alarms
 
@@ -52,7 +54,8 @@ class Site:
 
     def renew(self, number: int, *, age_ms: int) -> None:
         """Renew the machine's tunnel."""
-        self.run(lambda registry: registry.renew(GATEWAY, ADDRESS, {MACHINE: number}, {MACHINE: age_ms}))
+        held = {MACHINE: Held(number, age_ms, "192.0.2.7")}
+        self.run(lambda registry: registry.renew(GATEWAY, ADDRESS, held))
 
     def entry(self, name: str) -> int:
         """A number of the machine's entry."""
@@ -82,6 +85,48 @@ def test_lost_entry_of_an_agent_that_never_answered_is_put_back_as_such(site: Si
     assert site.entry("hello_ms") == 0
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_registered_tunnel_is_found_with_the_address_of_its_agent_also_after_it_was_put_back(
+    site: Site, lost: bool
+) -> None:
+    number = site.connect()
+    if lost:
+        site.redis.flushall()
+    site.renew(number, age_ms=0)
+
+    async def story(registry: AgentRegistry) -> None:
+        found = await registry.holder(MACHINE)
+        assert found is not None
+        assert (found.gateway, found.address, found.number, found.peer) == (GATEWAY, ADDRESS, number, "192.0.2.7")
+        assert await registry.holder("another") is None
+
+    site.run(story)
+
+
+def test_refused_tunnel_is_counted_and_noted_with_its_address(site: Site) -> None:
+    before_ms = now_ms(site.redis)
+    for address in ("192.0.2.8", "192.0.2.9"):
+        site.run(lambda registry, a=address: registry.refused(MACHINE, a))
+    assert site.redis.get(TUNNELS_REFUSED) == b"2"
+    note = site.redis.hget(machine_key(MACHINE), "f:refused-tunnel")
+    assert isinstance(note, bytes)
+    refused = refused_of(note.decode())
+    assert refused is not None and refused.address == "192.0.2.9"
+    assert before_ms <= refused.at_ms <= now_ms(site.redis)
+    assert DAY_S - 60 < site.redis.ttl(machine_key(MACHINE)) <= DAY_S
+
+
+def test_note_of_a_refused_tunnel_lets_no_resource_end(site: Site) -> None:
+    site.redis.hset(machine_key(MACHINE), Kind.INFRA_MACHINE.value, "data")
+    site.run(lambda registry: registry.refused(MACHINE, ""))
+    assert site.redis.ttl(machine_key(MACHINE)) == -1
+
+
+def test_refused_tunnel_from_an_unknown_address_is_noted_too() -> None:
+    assert refused_of("5 ") == RefusedTunnel(5, "")
+    assert refused_of("") is None
+
+
 def test_entry_that_stands_keeps_its_time_at_the_renewal(site: Site) -> None:
     number = site.connect()
     hello_ms = site.entry("hello_ms")
@@ -104,7 +149,7 @@ def test_hash_that_holds_a_resource_stays(site: Site, kind: Kind) -> None:
 def test_gateways_that_ended_unseen_are_forgotten_after_an_hour(site: Site) -> None:
     now = now_ms(site.redis)
     site.redis.zadd(GATEWAYS, {"long-gone": now - HOUR_MS - 1_000, "just-now": now - HOUR_MS + 60_000})
-    site.run(lambda registry: registry.renew(GATEWAY, ADDRESS, {}, {}))
+    site.run(lambda registry: registry.renew(GATEWAY, ADDRESS, {}))
     assert set(site.redis.zrange(GATEWAYS, 0, -1)) == {b"just-now", GATEWAY.encode()}
 
 

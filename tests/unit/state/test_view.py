@@ -9,11 +9,12 @@ from app.machine.model import Acceptance, PowerState
 from app.machine.verbs import Verb
 from app.omni.kinds import Kind
 from app.state.connection import now_ms
+from app.state.facts import RefusedTunnel
 from app.state.lease import Leases
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
 from app.state.secrets import sealer
-from app.state.view import Views, offered
+from app.state.view import Views, offered, refused_words
 from config.settings import Settings
 from tests.unit.omni_in_memory import InMemoryOmni
 
@@ -75,6 +76,20 @@ def test_bmc_that_can_be_read_again_is_told_no_more(site):
     view = site.seen()
     assert view.bmc_trouble is None
     assert view.phase == "installing"
+
+
+@pytest.mark.parametrize(("ago_ms", "shown"), [(1_000, True), (86_300_000, True), (86_500_000, False)])
+def test_second_tunnel_that_was_refused_is_shown_for_a_day(site, ago_ms, shown):
+    assert site.seen().refused_tunnel is None
+    at_ms = now_ms(site.redis) - ago_ms
+    site.redis.hset(f"om:m:{MACHINE}", "f:refused-tunnel", f"{at_ms} 192.0.2.66")
+    assert site.seen().refused_tunnel == (RefusedTunnel(at_ms, "192.0.2.66") if shown else None)
+
+
+def test_refused_tunnel_is_told_with_its_address_and_time():
+    told = refused_words(RefusedTunnel(1_700_000_000_000, "192.0.2.66"))
+    assert told == "A second tunnel from 192.0.2.66 was refused at 2023-11-14 22:13:20 UTC"
+    assert "unknown address" in refused_words(RefusedTunnel(1, ""))
 
 
 def test_nothing_may_be_ordered_while_an_operation_runs(site):

@@ -9,6 +9,7 @@ import redis
 
 from app.machine.model import Meta
 from app.omni import errors
+from app.state.facts import RefusedTunnel
 from app.state.history import HistoryEntry
 from app.web.session import COOKIE
 from tests.unit.web.stand_ins import API_TOKEN, MACHINE_ID, NODE_TOKEN, OTHER_ID, PASSWORD, picture
@@ -163,6 +164,13 @@ def test_hostile_text_is_only_ever_text(site):
     for path in ("/", MACHINE, f"/?q={HOSTILE}&phase={HOSTILE}", f"{MACHINE}?said={HOSTILE}"):
         assert HOSTILE not in site.get(path).text
     assert "&lt;script&gt;" in site.get(MACHINE).text
+
+
+def test_second_tunnel_that_was_refused_stands_on_the_page_of_its_machine(site):
+    assert "second tunnel" not in site.get(f"/machines/{MACHINE_ID}").text
+    site.views.extras[MACHINE_ID] = {"refused_tunnel": RefusedTunnel(1_700_000_000_000, "192.0.2.66")}
+    page = site.get(f"/machines/{MACHINE_ID}").text
+    assert "A second tunnel from 192.0.2.66 was refused at 2023-11-14 22:13:20 UTC" in page
 
 
 def test_no_secret_stands_in_a_page(site):

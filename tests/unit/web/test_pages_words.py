@@ -16,7 +16,7 @@ from app.machine.model import (
     WipeStatus,
 )
 from app.state.attempts import Attempt
-from app.state.facts import BmcTrouble
+from app.state.facts import BmcTrouble, RefusedTunnel
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo, MachineView
 from app.web.pages import words
@@ -154,6 +154,12 @@ def test_machine_is_found_by_what_people_know_of_it(text):
     assert matches(seen, "ready", text)
     assert not matches(seen, "parked", text)
     assert not matches(seen, "", text + "zz")
+
+
+def test_refused_tunnel_is_told_with_what_it_may_mean():
+    assert words.refused_tunnel(view()) == ""
+    told = words.refused_tunnel(view(refused_tunnel=RefusedTunnel(NOW_MS, "192.0.2.66")))
+    assert "192.0.2.66" in told and "10:00:00 UTC" in told and "one UUID" in told
 
 
 @pytest.mark.parametrize(

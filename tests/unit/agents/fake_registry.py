@@ -1,0 +1,78 @@
+"""A registry in memory, and tunnels without a wire."""
+
+import redis
+
+
+class FakeTunnel:
+    def __init__(self):
+        self.closed = ""
+
+    @property
+    def open(self):
+        return not self.closed
+
+    def close(self, reason):
+        self.closed = self.closed or reason
+
+
+class FakeRegistry:
+    """The registry in memory: the last number of each machine, and who holds it."""
+
+    def __init__(self):
+        self.down = False
+        self.numbers = {}
+        self.entries = {}
+        self.hellos = []
+        self.left = False
+        self.slow = None
+        self.slow_renewal = None
+        self.ages_ms = {}
+        self.peers = {}
+        self.holders = {}
+        self.refusals = []
+
+    def _check(self):
+        if self.down:
+            raise redis.ConnectionError("down")
+
+    async def register(self, machine_id, gateway_id, address, tunnel_address):
+        self._check()
+        if self.slow:
+            await self.slow.wait()
+        self.numbers[machine_id] = self.numbers.get(machine_id, 0) + 1
+        self.entries[machine_id] = self.numbers[machine_id]
+        return self.numbers[machine_id]
+
+    async def hello(self, machine_id, number):
+        self._check()
+        self.hellos.append((machine_id, number))
+        return self.numbers.get(machine_id, 0) <= number
+
+    async def renew(self, gateway_id, address, tunnels):
+        self._check()
+        held = {m: tunnel.number for m, tunnel in tunnels.items()}
+        self.ages_ms = {m: tunnel.hello_age_ms for m, tunnel in tunnels.items()}
+        self.peers = {m: tunnel.peer for m, tunnel in tunnels.items()}
+        if self.slow_renewal:
+            await self.slow_renewal.wait()
+        superseded = {m for m, n in held.items() if self.numbers.get(m, 0) > n}
+        for machine_id in set(held) - superseded:
+            self.entries[machine_id] = self.numbers[machine_id] = held[machine_id]
+        return superseded
+
+    async def unregister(self, machine_id, number):
+        self._check()
+        if self.entries.get(machine_id) == number:
+            del self.entries[machine_id]
+
+    async def holder(self, machine_id):
+        self._check()
+        return self.holders.get(machine_id)
+
+    async def refused(self, machine_id, address):
+        self._check()
+        self.refusals.append((machine_id, address))
+
+    async def leave(self, gateway_id):
+        self._check()
+        self.left = True
