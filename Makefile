@@ -8,7 +8,7 @@ ARGS ?=
 SIDE_BY_SIDE := -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab ipxe test test-interop check bench bench-omni faults protos docs clean
+.PHONY: help setup lab ipxe test test-interop check bench bench-omni bench-boot faults protos docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(STAMP) ## a table of how fast 10, 100 and 1,000 machines are made ready
 
 bench-omni: $(STAMP) ## what the wire to Omni carries, and what watching takes, each with its bound; some three minutes
 	@$(BIN)/python -m lab.bench.omni $(ARGS)
+
+bench-boot: $(STAMP) ## a storm of 1,000 machines that boot, and boots in steady state; one minute
+	@$(BIN)/python -m lab.bench.boot $(ARGS)
 
 protos: $(STAMP) ## generate protos/gen from the .proto files
 	@$(BIN)/python -m protos.generate

@@ -69,6 +69,7 @@ class RackOptions:
     status_delay_s: float = 0.0
     command_delay_s: float = 0.0
     factory_delay_s: float = 0.0
+    omni_delay_s: float = 0.0
     secure: bool = False
     old_omni: bool = False
     state_dir: Path | None = None
@@ -198,7 +199,9 @@ class Rack:
 
     def _omni(self) -> StandInOmni:
         if not self.options.secure:
-            return StandInOmni(self.options.provider_id, old=self.options.old_omni)
+            return StandInOmni(
+                self.options.provider_id, old=self.options.old_omni, delay_s=self.options.omni_delay_s
+            )
         # As many a small Omni has it: a certificate that nobody has signed.
         certificate = make_certificate(self.options.host, "omni.lab")
         return StandInOmni(
@@ -206,6 +209,7 @@ class Rack:
             signatures=Signatures(self.key),
             certificate=certificate,
             old=self.options.old_omni,
+            delay_s=self.options.omni_delay_s,
         )
 
     def _machine(self, index: int) -> VirtualMachine:

@@ -20,8 +20,8 @@ def machine_ids(count: int) -> list[str]:
     return [str(uuid.UUID(int=FIRST + number)) for number in range(count)]
 
 
-def put_machine(machine_id: str, omni: StandInOmni) -> None:
-    """A machine that is idle, with its six records and the InfraMachine."""
+def put_machine(machine_id: str, omni: StandInOmni, api_bmc: str = "") -> None:
+    """A machine that is idle, with its six records and the InfraMachine. api_bmc: the address of a BMC that answers."""
     wipe_id, token = str(uuid.uuid5(uuid.NAMESPACE_OID, machine_id)), _token(machine_id)
 
     def infra_machine(draft: Draft) -> None:
@@ -38,6 +38,9 @@ def put_machine(machine_id: str, omni: StandInOmni) -> None:
         draft.spec.power_state, draft.spec.initialized = PowerState.OFF, True
 
     def bmc(draft: Draft) -> None:
+        if api_bmc:
+            draft.spec.api.address = api_bmc
+            return
         address = f"10.0.{int(machine_id[-4:-2], 16)}.{int(machine_id[-2:], 16)}"
         draft.spec.ipmi.address, draft.spec.ipmi.port = address, 623
         draft.spec.ipmi.username, draft.spec.ipmi.password = "talos-agent", "0123456789abcdef"

@@ -29,6 +29,7 @@ from lab.omni.requested import Requested
 from lab.omni.service import StateService
 from lab.omni.signatures import Signatures
 from lab.omni.signed_only import SignedOnly
+from lab.omni.slow import Slow
 from lab.omni.store import Observer, Place, Refused, Store
 from protos.gen.cosi import state_pb2_grpc
 
@@ -44,6 +45,7 @@ class StandInOmni(Admin):
     signatures: calls must be signed with one of its keys; without, nobody is asked who they are.
     certificate: served from the next `serve` on; without, there is no TLS.
     old: it is of a version that has no ProviderJoinConfigs.
+    delay_s: how long each call takes beyond what it needs.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class StandInOmni(Admin):
         signatures: Signatures | None = None,
         certificate: Certificate | None = None,
         old: bool = False,
+        delay_s: float = 0.0,
     ) -> None:
         store = Store()
         super().__init__(provider_id, store)
@@ -60,6 +63,7 @@ class StandInOmni(Admin):
         self.signatures = signatures
         self.certificate = certificate
         self.calls: Counter[str] = Counter()
+        self._delay_s = delay_s
         self._service = StateService(store, Access(provider_id), self.calls)
         self._holds = Holds(provider_id)
         self._refuse_all = RefuseAll()
@@ -82,7 +86,8 @@ class StandInOmni(Admin):
             ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS),
         )
         checks = [SignedOnly(self.signatures)] if self.signatures else []
-        server = grpc.aio.server(interceptors=[*checks, self._refuse_all, self._holds], options=options)
+        slow = [Slow(self._delay_s)] if self._delay_s else []
+        server = grpc.aio.server(interceptors=[*checks, self._refuse_all, *slow, self._holds], options=options)
         state_pb2_grpc.add_StateServicer_to_server(self._service, server)
         plain = self.signatures is None and self.certificate is None
         bound = server.add_insecure_port(f"{host}:{port}" if plain else "127.0.0.1:0")
