@@ -8,6 +8,7 @@ from typing import Final
 from netboot.dhcp.client import architecture_of, can_http, is_ipxe, machine_id_of, vendor_class_for
 from netboot.dhcp.firmware import FIRMWARES, Firmware
 from netboot.dhcp.loop_guard import LoopGuard
+from netboot.dhcp.packets import BROADCAST
 from netboot.dhcp.ports import BROADCAST_PORT, PROXY_PORT, Arrival
 from netboot.dhcp.reply import reply_bytes
 from netboot.dhcp.request import Request, claimed_mac, read_request
@@ -16,7 +17,6 @@ from netboot.dhcp.verdict import Client, Ignored, Message, NotAnsweredError, Rea
 
 _CLIENT_PORT: Final = 68
 _NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - a client without an address
-_BROADCAST: Final = "255.255.255.255"
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")
 _ANSWERED: Final[dict[tuple[int, int], Message]] = {
     (BROADCAST_PORT, Message.DISCOVER): Message.OFFER,
@@ -80,4 +80,4 @@ def _destination(request: Request, arrival: Arrival) -> tuple[str, int]:
         if relay.is_multicast or relay.is_reserved or relay.is_loopback or relay in _THIS_NETWORK:
             raise NotAnsweredError(Reason.BAD_RELAY, request.giaddr)
         return request.giaddr, BROADCAST_PORT
-    return (_BROADCAST, _CLIENT_PORT) if arrival.source[0] == _NO_ADDRESS else arrival.source
+    return (BROADCAST, _CLIENT_PORT) if arrival.source[0] == _NO_ADDRESS else arrival.source

@@ -1,7 +1,7 @@
-"""Receiving and sending datagrams, with the address of ours to which each was sent.
+"""Receiving and sending datagrams, with the address of ours and the interface to which each was sent.
 
 A host may have several addresses on an interface, and firmware drops an answer that comes from another one than it
-has asked.
+has asked. A broadcast goes out of one interface, and has to be told which.
 """
 
 from __future__ import annotations
@@ -18,18 +18,26 @@ _IP_PKTINFO: Final = 8  # ip(7); Python names it from 3.14 on
 _PKTINFO: Final = struct.Struct("=I4s4s")
 _ANY: Final = bytes(4)
 
+BROADCAST: Final = "255.255.255.255"
+
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """What came. source: the sender's address and port. local: our address that it was sent to, packed."""
+    """What came.
+
+    source: the sender's address and port.
+    interface: the number of the interface by which it came.
+    local: our address that it was sent to, packed.
+    """
 
     packet: bytes
     source: tuple[str, int]
+    interface: int
     local: bytes
 
 
 def tell_local_address(opened: socket.socket) -> None:
-    """Let the kernel tell with each datagram to which address it came."""
+    """Let the kernel tell with each datagram to which address and interface it came."""
     opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
 
@@ -41,17 +49,18 @@ def receive(opened: socket.socket) -> Datagram | None:
         )
     except BlockingIOError:
         return None
-    local = _ANY
+    interface, local = 0, _ANY
     for level, kind, data in extra:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(data) == _PKTINFO.size:
-            _, local, _ = _PKTINFO.unpack(data)
-    return Datagram(packet, source, local)
+            interface, local, _ = _PKTINFO.unpack(data)
+    return Datagram(packet, source, interface, local)
 
 
-def send(opened: socket.socket, packet: bytes, destination: tuple[str, int], local: bytes) -> None:
-    """Send from the address `local`. Raises OSError, also where it would have to wait.
+def answer_to(opened: socket.socket, asked: Datagram, packet: bytes, destination: tuple[str, int]) -> None:
+    """Send from the address that was asked. Raises OSError, also where it would have to wait.
 
     What is sent to an address that does not answer ARP stands in the buffer for seconds: others must not wait for it.
     """
-    from_there = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(0, local, _ANY))]
+    interface = asked.interface if destination[0] == BROADCAST else 0
+    from_there = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(interface, asked.local, _ANY))]
     opened.sendmsg([packet], from_there, socket.MSG_DONTWAIT, destination)

@@ -21,16 +21,17 @@ import structlog
 from netboot.dhcp.answer import answer
 from netboot.dhcp.journal import Journal
 from netboot.dhcp.loop_guard import LoopGuard
-from netboot.dhcp.packets import Datagram, receive, send
+from netboot.dhcp.packets import Datagram, answer_to, receive
 from netboot.dhcp.ports import Arrival
 from netboot.dhcp.site import Site
+from netboot.dhcp.sockets import is_interface_gone
 from netboot.dhcp.verdict import Ignored
 
 log = structlog.get_logger()
 
 # The other port gets its turn, and the wish to stop is seen, within some 30 ms of a flood.
 _PACKETS_PER_TURN: Final = 64
-# How soon lines that were left out are told of when nothing comes any more.
+# How soon it is seen that lines were left out, and that the interface is gone.
 _TURN_S: Final = 1.0
 # An interface that is down or gone fails at once, each time.
 _AFTER_ERROR_S: Final = 0.5
@@ -62,7 +63,7 @@ class DhcpProxy:
             os.write(self._wake, b"\0")
 
     def serve(self) -> None:
-        """Answer until `stop` is called; once."""
+        """Answer until `stop` is called, or the interface was taken away; once."""
         log.info(
             "dhcp_proxy_serves",
             ports=sorted(self._sockets),
@@ -83,11 +84,18 @@ class DhcpProxy:
             self._journal.close()
 
     def _loop(self, selector: selectors.BaseSelector) -> None:
+        look_at_s = 0.0
         while not self._stopping:
             for key, _ in selector.select(_TURN_S):
                 if key.data:
                     self._turn(key.data)
+            if time.monotonic() < look_at_s:
+                continue
+            look_at_s = time.monotonic() + _TURN_S
             self._journal.catch_up()
+            if any(map(is_interface_gone, self._sockets.values())):
+                log.error("dhcp_interface_gone", remedy="start netboot again once the interface is back")
+                return
 
     def _turn(self, port: int) -> None:
         """Take what waits at a port, up to a bound."""
@@ -113,7 +121,7 @@ class DhcpProxy:
             return
         if not self._dry_run:
             try:
-                send(self._sockets[port], verdict.packet, verdict.destination, datagram.local)
+                answer_to(self._sockets[port], datagram, verdict.packet, verdict.destination)
             except OSError as error:
                 self._journal.send_failed(verdict, error)
                 return

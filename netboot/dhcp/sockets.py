@@ -1,10 +1,17 @@
-"""The sockets of the DHCP proxy: UDP, on one interface, beside another DHCP server where that lets us."""
+"""The sockets of the DHCP proxy: UDP, on one interface, beside another DHCP server where that lets us.
+
+A broadcast reaches all sockets of a port, anything else only one: that of port 67 which is bound closest, and of equals
+the last. So ours of port 67 is not bound to its interface, as a DHCP server's is, but filters by it: leases are renewed
+with the server, and what relays send goes to the server, not to us. 4011 is ours alone, and is bound.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import socket
+import struct
 from typing import Final
 
 from app.errors import StartError
@@ -13,6 +20,14 @@ from netboot.dhcp.ports import BROADCAST_PORT
 
 # A burst of 500 machines that are switched on together waits here; the usual 208 KiB lose a tenth of it.
 BUFFER_BYTES: Final = 1024 * 1024
+# The longest name of an interface.
+_NAME_BYTES: Final = 16
+# A program for the kernel's packet filter: keep the whole packet of this interface, and nothing of others.
+_INSTRUCTION: Final = struct.Struct("=HBBI")
+_LOAD_WORD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_NUMBER_OF_INTERFACE: Final = 0xFFFF_F000 + 8
+_WHOLE: Final = 0xFFFF_FFFF
+_SO_ATTACH_FILTER: Final = 26
 # Linux: the same as SO_RCVBUF beyond net.core.rmem_max, for whoever may.
 _SO_RCVBUFFORCE: Final = 33
 
@@ -36,15 +51,38 @@ def open_socket(interface: str, port: int) -> socket.socket:
     return opened
 
 
+def is_interface_gone(opened: socket.socket) -> bool:
+    """Whether the interface that a socket is bound to was taken away: nothing comes any more, not even an error."""
+    try:
+        opened.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _NAME_BYTES)
+    except OSError as error:
+        return error.errno == errno.ENODEV
+    return False
+
+
 def _bind(opened: socket.socket, interface: str, port: int) -> None:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+    if port == BROADCAST_PORT:
+        _filter(opened, socket.if_nametoindex(interface))
+    else:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
     with contextlib.suppress(PermissionError):
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER_BYTES)
     tell_local_address(opened)
     opened.bind(("", port))
+
+
+def _filter(opened: socket.socket, interface: int) -> None:
+    """Take nothing that comes by other interfaces than that of this number."""
+    program = ctypes.create_string_buffer(
+        _INSTRUCTION.pack(_LOAD_WORD, 0, 0, _NUMBER_OF_INTERFACE)
+        + _INSTRUCTION.pack(_JUMP_IF_EQUAL, 0, 1, interface)
+        + _INSTRUCTION.pack(_RETURN, 0, 0, _WHOLE)
+        + _INSTRUCTION.pack(_RETURN, 0, 0, 0)
+    )
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 4, ctypes.addressof(program)))
 
 
 def _words(error: OSError, interface: str, port: int) -> str:
@@ -63,7 +101,7 @@ def _words(error: OSError, interface: str, port: int) -> str:
                 f"{where} may not be used by this user ({error.strerror}): start as root, or with the capability "
                 "CAP_NET_BIND_SERVICE (Linux before 5.7: CAP_NET_RAW too), or set --disable-dhcp-proxy"
             )
-        case errno.ENODEV:
+        case errno.ENODEV | errno.ENXIO | None:  # Python gives no number for a name that is not there
             return f"{where}: there is no interface of this name (any more); name one with --dhcp-proxy-iface-or-ip"
         case _:
             return f"{where} cannot be used ({error.strerror}); name another with --dhcp-proxy-iface-or-ip"

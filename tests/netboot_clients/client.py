@@ -28,14 +28,14 @@ FIRST_XID = 0xB0000000
 BUFFER_BYTES = 4 * 1024 * 1024
 
 
-def client_socket(interface, port=68, at=None):
-    """A UDP socket on one interface, as firmware has it."""
+def client_socket(interface, port=68, at=None, kind=socket.SOCK_DGRAM):
+    """A UDP socket on one interface, as firmware has it; SOCK_RAW: one that takes UDP headers of one's own."""
     made = []
 
     def make():
         if at is not None:
             _enter(at)
-        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened = socket.socket(socket.AF_INET, kind, socket.IPPROTO_UDP)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
@@ -103,9 +103,12 @@ class BootClient:
                 heard.append(Heard(answer, source))
         return heard
 
-    def acknowledged(self, server, address="0.0.0.0", wait_s=ANSWER_S, port=4011):
-        """Ask one server again at port 4011, from `port` as EDK2 does: what it acknowledges, or None."""
-        with client_socket(self._interface, port, self._at) as asking:
+    def acknowledged(self, server, address="0.0.0.0", wait_s=ANSWER_S, port=4011, at=None):
+        """Ask one server again at port 4011, from `port` as EDK2 does: what it acknowledges, or None.
+
+        at: a process on the network where the client has its address by now; None where it is the same one.
+        """
+        with client_socket(self._interface, port, at or self._at) as asking:
             asking.settimeout(wait_s)
             asking.sendto(self.packet(REQUEST, ciaddr=address), (server, 4011))
             try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 
 import pytest
@@ -32,6 +33,11 @@ class Refusing:
         self.closed = True
 
 
+@pytest.fixture(autouse=True)
+def _interfaces(monkeypatch):
+    monkeypatch.setattr(socket, "if_nametoindex", {"eth0": 2}.__getitem__)
+
+
 def refusal(monkeypatch, number, port=67, at=None):
     opened = Refusing(number, at)
     monkeypatch.setattr(socket, "socket", opened)
@@ -54,24 +60,33 @@ def test_port_4011_in_use_blames_no_dhcp_server(monkeypatch):
     assert "--disable-dhcp-proxy-broadcast" not in words
 
 
-@pytest.mark.parametrize("at", [None, socket.SO_BINDTODEVICE])
+@pytest.mark.parametrize(("port", "at"), [(67, None), (4011, None), (4011, socket.SO_BINDTODEVICE)])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
-def test_missing_right_is_named(monkeypatch, number, at):
-    words = refusal(monkeypatch, number, at=at)
+def test_missing_right_is_named(monkeypatch, number, port, at):
+    words = refusal(monkeypatch, number, port, at)
     assert "CAP_NET_BIND_SERVICE" in words
     assert "CAP_NET_RAW" in words
 
 
 @pytest.mark.parametrize("number", [errno.ENODEV, errno.EIO])
 def test_other_trouble_names_the_option(monkeypatch, number):
-    assert "name" in refusal(monkeypatch, number, at=socket.SO_BINDTODEVICE).partition("--dhcp-proxy-iface-or-ip")[0]
+    words = refusal(monkeypatch, number, 4011, socket.SO_BINDTODEVICE)
+    assert re.search("name (one|another) with --dhcp-proxy-iface-or-ip", words)
+
+
+def test_interface_that_is_gone_since_is_told(monkeypatch):
+    def gone(_name):
+        raise OSError("no interface with this name")
+
+    monkeypatch.setattr(socket, "if_nametoindex", gone)
+    assert "no interface of this name" in refusal(monkeypatch, errno.EIO)
 
 
 def test_socket_gets_all_that_a_proxy_beside_a_dhcp_server_needs(monkeypatch):
     opened = Refusing(errno.EPERM, at=33)  # the larger buffer, which not everybody may have
     monkeypatch.setattr(socket, "socket", opened)
     assert sockets.open_socket("eth0", 67) is opened
-    assert opened.options[socket.SOL_SOCKET, socket.SO_BINDTODEVICE] == b"eth0\0"
+    assert (socket.SOL_SOCKET, socket.SO_BINDTODEVICE) not in opened.options
     assert opened.options[socket.SOL_SOCKET, socket.SO_RCVBUF] == 1024 * 1024
     assert (socket.SOL_SOCKET, socket.SO_REUSEADDR) in opened.options
     assert (socket.SOL_SOCKET, socket.SO_BROADCAST) in opened.options
