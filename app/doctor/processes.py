@@ -10,8 +10,12 @@ from app.doctor.finding import Finding, failed, failed_as_said, ok, warning, whi
 from app.doctor.http_probe import Answer, ask
 from app.doctor.queues import NOTHING_RUNS, anything_runs
 from app.doctor.site import Site
+from app.state.agents import LAST_REFUSED
+from app.state.connection import as_bytes
+from app.state.facts import refused_of
 from app.state.health import Health
 from app.state.health import health as read_health
+from app.state.view import refused_words
 from config.addresses import is_wildcard
 from config.paths import run_dir_path
 from config.settings import Settings
@@ -32,6 +36,7 @@ def look(site: Site) -> Sequence[Finding]:
     found = [
         *watcher_findings(health),
         gateway_finding(health.gateways),
+        *refused_findings(site.redis.get(LAST_REFUSED)),
         web_finding(settings, {host: ask(host, settings.api_port, "/readyz") for host in web_hosts(settings)}),
         *beat_findings(beat_s, under_run=site.run_process is not None),
     ]
@@ -64,6 +69,16 @@ def gateway_finding(gateways: int) -> Finding:
         words = "gateway: none is alive, so agents cannot connect and nothing is wiped"
         return failed(words, f"start `omni-metal gateway`; {LOG}")
     return ok("gateway lives" if gateways == 1 else f"{gateways} gateways live")
+
+
+def refused_findings(note: object) -> Sequence[Finding]:
+    """Whether somebody claims to be one of the machines. note: what Redis has of the tunnel that was refused last."""
+    machine_id, _, said = (as_bytes(note).decode() if note else "").partition(" ")
+    refused = refused_of(said)
+    if refused is None:
+        return []
+    words = f"gateway: {refused_words(refused)}, for {machine_id}, whose agent is at another address"
+    return [warning(words, "see who is there; where both are machines of yours, two have one UUID")]
 
 
 def web_hosts(settings: Settings) -> Sequence[str]:

@@ -102,9 +102,11 @@ return 1
 _REFUSED_LUA = (
     _NOW
     + """
+local note = string.format('%.0f', now) .. ' ' .. ARGV[1]
 redis.call('INCR', KEYS[7])
-redis.call('HSET', KEYS[3], 'f:refused-tunnel', string.format('%.0f', now) .. ' ' .. ARGV[1])
-for i = 3, #ARGV do if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 1 then return end end
+redis.call('SET', KEYS[8], ARGV[3] .. ' ' .. note, 'EX', ARGV[2])
+redis.call('HSET', KEYS[3], 'f:refused-tunnel', note)
+for i = 4, #ARGV do if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 1 then return end end
 redis.call('EXPIRE', KEYS[3], ARGV[2])
 """
 )
@@ -119,6 +121,8 @@ return now
 )
 
 GATEWAYS = "om:gateways"
+# The second tunnel that was refused last, of whichever machine: its id, the time in ms, the address. Kept for a day.
+LAST_REFUSED = "om:tunnel-refused"
 
 
 def agent_key(machine_id: str) -> str:
@@ -222,8 +226,8 @@ class AgentRegistry:
 
     async def refused(self, machine_id: str, address: str) -> None:
         """A second tunnel of the machine, from this address, was refused: note and count it."""
-        args: list[str | int] = [address, _STRANGER_S, *(k.value for k in PICTURE_KINDS)]
-        await self._refused(keys=[*_keys(machine_id), TUNNELS_REFUSED], args=args)
+        args: list[str | int] = [address, _STRANGER_S, machine_id, *(k.value for k in PICTURE_KINDS)]
+        await self._refused(keys=[*_keys(machine_id), TUNNELS_REFUSED, LAST_REFUSED], args=args)
 
     async def count_without_tls(self) -> None:
         """A tunnel was opened without TLS although it is served."""

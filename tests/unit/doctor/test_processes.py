@@ -53,6 +53,15 @@ def test_gateway_that_is_missed_is_said():
     assert "agents cannot connect" in finding.words
 
 
+def test_somebody_who_claims_to_be_a_machine_is_said_with_machine_address_and_time():
+    assert processes.refused_findings(None) == []
+    [finding] = processes.refused_findings(b"m1 1700000000000 192.0.2.66")
+    assert finding.verdict is Verdict.WARNING
+    assert "m1" in finding.words
+    assert "A second tunnel from 192.0.2.66 was refused at 2023-11-14 22:13:20 UTC" in finding.words
+    assert finding.remedy
+
+
 @pytest.mark.parametrize(
     ("listen", "hosts"),
     [("", ("localhost", "10.0.0.8")), ("::", ("localhost", "10.0.0.8")), ("10.0.0.8", ("10.0.0.8",))],

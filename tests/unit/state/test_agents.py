@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 
 from app.omni.kinds import PICTURE_KINDS, Kind
-from app.state.agents import GATEWAYS, AgentRegistry, Held, agent_key
+from app.state.agents import GATEWAYS, LAST_REFUSED, AgentRegistry, Held, agent_key
 from app.state.connection import now_ms
 from app.state.facts import RefusedTunnel, refused_of
 from app.state.lease import Leases
@@ -108,6 +108,9 @@ def test_refused_tunnel_is_counted_and_noted_with_its_address(site: Site) -> Non
     for address in ("192.0.2.8", "192.0.2.9"):
         site.run(lambda registry, a=address: registry.refused(MACHINE, a))
     assert site.redis.get(TUNNELS_REFUSED) == b"2"
+    last = site.redis.get(LAST_REFUSED)
+    assert isinstance(last, bytes) and last.startswith(MACHINE.encode()) and last.endswith(b" 192.0.2.9")
+    assert DAY_S - 60 < site.redis.ttl(LAST_REFUSED) <= DAY_S
     note = site.redis.hget(machine_key(MACHINE), "f:refused-tunnel")
     assert isinstance(note, bytes)
     refused = refused_of(note.decode())
