@@ -16,6 +16,9 @@ ROUNDS: Final = 10
 PROMPT_MS: Final = 2_000
 # A switch that does not forward at once is up within this; a NIC without a cable costs no more than this each round.
 LINK_TIMEOUT_MS: Final = 5_000
+# What iPXE says of a command that it does not have. The iPXE of 2019 that is in many cards, and in Debian 12, does not
+# know how to wait for a link; its dhcp does that by itself.
+UNKNOWN_COMMAND: Final = "0x2e022001"
 # Time to read the last line on the console.
 RESTART_S: Final = 5
 
@@ -34,7 +37,9 @@ isset ${{net${{idx}}/mac}} || goto round_done
 echo Round ${{round}} of {rounds}: trying net${{idx}} (${{net${{idx}}/mac}})
 ifclose ||
 ifopen net${{idx}} || goto next_interface
-iflinkwait --timeout {link_ms} net${{idx}} || goto next_interface
+iflinkwait --timeout {link_ms} net${{idx}} && goto configure || iseq ${{errno}} {unknown} || goto next_interface
+
+:configure
 dhcp net${{idx}} || goto next_interface
 chain --replace {boot_url} || goto next_interface
 
@@ -65,6 +70,7 @@ def init_script(settings: BootSettings) -> str:
         prompt_ms=PROMPT_MS,
         rounds=ROUNDS,
         link_ms=LINK_TIMEOUT_MS,
+        unknown=UNKNOWN_COMMAND,
         boot_url=f"{base}/ipxe/boot.ipxe?{_BOOT_QUERY}",
         restart_s=RESTART_S,
     )

@@ -140,11 +140,12 @@ def test_init_script_refuses_a_strange_address():
 
 
 class Console:
-    """Follows the init script as iPXE would: which commands run, with chosen ones that fail."""
+    """Follows the init script as iPXE would: which commands run, with chosen ones that fail or are not known."""
 
-    def __init__(self, interfaces, fails):
+    def __init__(self, interfaces, fails, unknown=()):
         self.settings = {f"net{i}/mac": f"52:54:00:00:00:0{i}" for i in range(interfaces)}
         self.fails = fails
+        self.unknown = unknown
         self.ran = []
 
     def run(self, script):
@@ -182,6 +183,11 @@ class Console:
     def command(self, words):
         name, rest = words[0], words[1:]
         self.ran.append(" ".join(words))
+        if name in self.unknown:
+            self.settings["errno"] = "0x2e022001"  # as iPXE of 2019 and of 2025 have it
+            return False, ""
+        if self.fails(words):
+            self.settings["errno"] = "0x2c16203b"
         match name:
             case "set":
                 self.settings[rest[0].split(":")[0]] = " ".join(rest[1:])
@@ -218,6 +224,19 @@ def test_init_script_gives_up_after_ten_rounds_says_so_and_reboots(failing):
     assert console.count(failing) == 20
     assert console.ran[-2:] == ["sleep 5", "reboot"]
     assert "10 rounds" in console.ran[-3]
+
+
+def test_init_script_goes_on_without_waiting_where_ipxe_is_too_old_to_wait_for_a_link():
+    console = Console(2, lambda words: words[0] == "prompt" or words == ["dhcp", "net0"], unknown=("iflinkwait",))
+    console.run(init_script(SETTINGS))
+    assert [c for c in console.ran if c.startswith("dhcp")] == ["dhcp net0", "dhcp net1"]
+    assert console.ran[-1].startswith("chain")
+
+
+def test_init_script_asks_no_dhcp_server_without_a_link():
+    console = Console(2, lambda words: words[0] == "prompt" or words[0] == "iflinkwait" and words[-1] == "net0")
+    console.run(init_script(SETTINGS))
+    assert [c for c in console.ran if c.startswith("dhcp")] == ["dhcp net1"]
 
 
 def test_init_script_without_interfaces_ends_as_well():
