@@ -5,48 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
 
 import structlog
 
 from netboot.dhcp.verdict import Ignored, Message, Reply
+from netboot.line_budget import LINES_PER_SECOND, LineBudget
 
 log = structlog.get_logger()
-
-# Twice what a thousand machines that boot within ten seconds cause; a flood fills no disk (some 100 KB a second).
-LINES_PER_SECOND: Final = 500
-
-
-class LineBudget:
-    """How many lines may still be written in this second. clock: gives seconds that only rise."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._second = int(clock())
-        self._written = 0
-        self._left_out = 0
-
-    def take(self) -> bool:
-        """Whether a line may be written now."""
-        self._turn()
-        if self._written >= LINES_PER_SECOND:
-            self._left_out += 1
-            return False
-        self._written += 1
-        return True
-
-    def left_out(self) -> int:
-        """How many lines were not written in seconds that are over, since it was asked last."""
-        self._turn()
-        if not self._left_out or self._written >= LINES_PER_SECOND:
-            return 0
-        left_out, self._left_out = self._left_out, 0
-        return left_out
-
-    def _turn(self) -> None:
-        second = int(self._clock())
-        if second != self._second:
-            self._second, self._written = second, 0
 
 
 class Journal:

@@ -1,0 +1,142 @@
+"""The listener at the TFTP port: judges each datagram, and goes on whatever it was.
+
+    server = TftpServer(open_socket("", 69), boot_files(settings), single_port=False, dry_run=False)
+    signal.signal(signal.SIGTERM, lambda *_: server.stop())
+    server.serve()
+
+It forks for each transfer: its process has no threads, and may have given up all rights, once the socket is open.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import selectors
+import socket
+from collections.abc import Mapping
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from netboot.line_budget import LINES_PER_SECOND, LineBudget
+from netboot.tftp.request import judge
+from netboot.tftp.sockets import Client, receive, send
+from netboot.tftp.transfers import Transfers
+from netboot.tftp.verdict import Ignore, Opcode, Refuse, Send, Verdict
+
+log = structlog.get_logger()
+
+# How long a stop may take, and how late a transfer's limit may be kept.
+TICK_S: Final = 0.5
+# Datagrams taken in one go before children that have ended get their turn.
+DATAGRAMS_AT_ONCE: Final = 64
+# Of a name that a client sent, enough to know it by.
+SHOWN: Final = 64
+
+REQUESTS: Final = tuple(opcode.to_bytes(2) for opcode in (Opcode.READ, Opcode.WRITE))
+
+
+class TftpServer:
+    """Sends files to whoever asks for them."""
+
+    def __init__(
+        self, listener: socket.socket, files: Mapping[str, bytes], *, single_port: bool, dry_run: bool
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            listener: of `open_socket`; it stays open, and its owner's.
+            files: what there is, by name.
+            single_port: send from the listener's port, for networks that let only this one through.
+            dry_run: log what would be done, and answer nothing.
+        """
+        self._listener = listener
+        self._files = files
+        self._single_port = single_port
+        self._dry_run = dry_run
+        self._stopping = False
+        self._lines = LineBudget(monotonic)
+
+    def serve(self) -> None:
+        """Serve until `stop`."""
+        multiprocessing.set_start_method("fork", force=True)  # files and sockets are the child's without being copied
+        logging.getLogger().addFilter(_is_not_of_fbtftp)
+        with selectors.DefaultSelector() as selector:
+            transfers = self._transfers = Transfers(
+                self._listener, self._files, selector, self._lines, single_port=self._single_port
+            )
+            selector.register(self._listener, selectors.EVENT_READ, self._receive)
+            log.info("tftp_serving", files=len(self._files), single_port=self._single_port, dry_run=self._dry_run)
+            while not self._stopping:
+                for key, _ in selector.select(0 if transfers.begin_next() else TICK_S):
+                    key.data()
+                transfers.tick(monotonic())
+                self._tell_left_out()
+            transfers.close()
+        log.info("tftp_stopped", **transfers.counted)
+
+    def stop(self) -> None:
+        """End `serve` within TICK_S; may be called by a signal handler."""
+        self._stopping = True
+
+    def _tell_left_out(self) -> None:
+        if left_out := self._lines.left_out():
+            log.warning("tftp_lines_left_out", lines=left_out, most_per_second=LINES_PER_SECOND)
+
+    def _receive(self) -> None:
+        for _ in range(DATAGRAMS_AT_ONCE):
+            try:
+                datagram, client = receive(self._listener)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.warning("tftp_cannot_receive", reason=str(error))
+                return
+            try:
+                self._take(datagram, client)
+            except Exception:  # the outer edge: the next datagram is another client's
+                log.exception("tftp_datagram_broke", address=client.peer[0])
+
+    def _take(self, datagram: bytes, client: Client) -> None:
+        if self._single_port and datagram[:2] not in REQUESTS and self._transfers.hand_on(datagram, client):
+            return
+        verdict = judge(datagram, self._files)
+        if self._dry_run:
+            if self._lines.take():
+                log.info("tftp_dry_run", address=client.peer[0], **_words(verdict, self._files))
+            return
+        match verdict:
+            case Send():
+                self._transfers.ask(verdict, client)
+            case Refuse():
+                self._refuse(verdict, client)
+            case Ignore():
+                self._transfers.counted["ignored"] += 1
+                log.debug("tftp_ignored", address=client.peer[0], reason=verdict.reason)
+
+    def _refuse(self, verdict: Refuse, client: Client) -> None:
+        self._transfers.counted["refused"] += 1
+        if self._lines.take():
+            log.info("tftp_refused", address=client.peer[0], name=_shown(verdict.asked), reason=verdict.reason)
+        send(self._listener, verdict.packet, client)
+
+
+def _words(verdict: Verdict, files: Mapping[str, bytes]) -> dict[str, str]:
+    match verdict:
+        case Send():
+            return {"name": verdict.name, "verdict": f"would send {len(files[verdict.name])} bytes"}
+        case Refuse():
+            return {"name": _shown(verdict.asked), "verdict": f"would refuse: {verdict.reason}"}
+        case Ignore():
+            return {"verdict": f"would ignore: {verdict.reason}"}
+
+
+def _shown(name: str) -> str:
+    """A name that a client sent, fit for the log: in one line of printable ASCII."""
+    return ascii(name[:SHOWN])[1:-1]
+
+
+def _is_not_of_fbtftp(record: logging.LogRecord) -> bool:
+    """Whether to log what fbtftp says of each step; it has no logger of its own, and our events say what came of it."""
+    return "fbtftp" not in record.pathname

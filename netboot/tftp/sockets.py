@@ -1,0 +1,109 @@
+"""The TFTP port, and who asked there by which of our addresses."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from app.errors import StartError
+from netboot.tftp.request import LONGEST_REQUEST
+
+Peer = tuple[str, int]
+
+# A rack of a thousand machines that asks in one second waits here. The kernel gives what net.core.rmem_max allows.
+RECEIVE_BUFFER: Final = 1_048_576
+# One byte more than a request may have tells that it has too many.
+DATAGRAM: Final = LONGEST_REQUEST + 1
+# linux/in.h; Python has no name for it.
+IP_PKTINFO: Final = 8
+# struct in_pktinfo: number of the interface, our address there, address in the packet's header.
+_PACKET_INFO: Final = struct.Struct("=i4s4s")
+_ROOM: Final = socket.CMSG_SPACE(_PACKET_INFO.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """peer: its address and port. local: our address that it asked."""
+
+    peer: Peer
+    local: str
+
+
+def open_socket(address: str, port: int) -> socket.socket:
+    """Open the port; the socket does not block. Ports below 1024 need rights for this alone, for nothing after it.
+
+    Args:
+        address: an IPv4 address of this host; empty for all of them.
+        port: 69, where firmware asks.
+
+    Raises:
+        StartError: it cannot be had; the text says why and what to do.
+    """
+    if address and not _is_ipv4(address):
+        raise StartError(f"TFTP needs an IPv4 address of this host, and {address!r} is none")
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        opened.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        opened.setblocking(False)  # noqa: FBT003 - the socket's own way
+        opened.bind((address, port))
+    except OSError as error:
+        opened.close()
+        raise StartError(_words(error, address, port)) from None
+    return opened
+
+
+def receive(listener: socket.socket) -> tuple[bytes, Client]:
+    """Take one datagram, of which no more than DATAGRAM bytes.
+
+    Raises:
+        BlockingIOError: none is there.
+        OSError: the network has something to say.
+    """
+    datagram, ancillary, _, peer = listener.recvmsg(DATAGRAM, _ROOM)
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+            return datagram, Client(peer, socket.inet_ntoa(_PACKET_INFO.unpack(content)[1]))
+    return datagram, Client(peer, listener.getsockname()[0])
+
+
+def send(listener: socket.socket, packet: bytes, client: Client) -> None:
+    """Send from the port, and from the address that the client asked: it may take nothing from another. Raises OSError.
+
+    A packet for which there is no room is dropped, as the network may drop it.
+    """
+    info = _PACKET_INFO.pack(0, socket.inet_aton(client.local), bytes(4))
+    try:
+        listener.sendmsg([packet], [(socket.IPPROTO_IP, IP_PKTINFO, info)], 0, client.peer)
+    except BlockingIOError:
+        return
+
+
+def _is_ipv4(address: str) -> bool:
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def _words(error: OSError, address: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"UDP port {port} (TFTP) is in use; end the other TFTP server (dnsmasq: take out enable-tftp), or set "
+                "--disable-dhcp-proxy"
+            )
+        case errno.EACCES | errno.EPERM:
+            return (
+                f"UDP port {port} (TFTP) may not be used by this user; start as root or with CAP_NET_BIND_SERVICE, or "
+                "set --disable-dhcp-proxy"
+            )
+        case errno.EADDRNOTAVAIL:
+            return f"TFTP: {address} is not an address of this host; name one that is in --dhcp-proxy-iface-or-ip"
+        case _:
+            return f"UDP port {port} (TFTP) cannot be used ({error.strerror})"

@@ -1,0 +1,156 @@
+"""The child that sends one file: fbtftp's conversation, made safe against what a client may send in it.
+
+What is done over here: fbtftp breaks at an answer of less than four bytes, ends at a stranger's packet, answers an
+ERROR with an ERROR, goes by the clock on the wall, and after its first timeout repeats a packet for each old ACK.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing.popen_fork  # noqa: F401 - else with the first transfer, when we may not read the library any more
+import signal
+import struct
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+import structlog
+from fbtftp.base_handler import BaseHandler, ResponseData
+
+from netboot.tftp.outcome import Outcome
+from netboot.tftp.ports import Port
+from netboot.tftp.sockets import Client
+from netboot.tftp.verdict import ErrorCode, Opcode, Send, error_packet
+
+log = structlog.get_logger()
+
+# RFC 1350 names no number. A LAN answers within milliseconds, a busy machine within a second.
+TIMEOUT_S: Final = 1
+# A client that has not answered this often is gone; it asks anew by itself if it is not. More would only help those
+# who ask in the name of others to send them more.
+RETRANSMITS: Final = 5
+
+_HEADER: Final = struct.Struct("!HH")
+
+# Opens the port of a transfer, in the child; it is given how long a packet is waited for, in seconds.
+OpenPort = Callable[[int], Port]
+
+
+class Content(ResponseData):  # type: ignore[misc]  # fbtftp has no types
+    """A file in memory, as fbtftp reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._size = len(content)
+        self._reader = io.BytesIO(content)
+
+    def read(self, n: int) -> bytes:
+        """The next `n` bytes, fewer at the end."""
+        return self._reader.read(n)
+
+    def size(self) -> int:
+        """All bytes."""
+        return self._size
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class Transfer(BaseHandler):  # type: ignore[misc]  # fbtftp has no types
+    """A process for one file to one client. Its exit status is an Outcome."""
+
+    def __init__(
+        self, order: Send, content: bytes, client: Client, open_port: OpenPort, settle: Callable[[], None]
+    ) -> None:
+        """Prepare it; `start` forks.
+
+        Args:
+            order: what to send, with the options that were agreed to.
+            content: the bytes of the file.
+            client: to whom.
+            open_port: called in the child.
+            settle: called in the child before all else: it lets go of what belongs to the parent.
+        """
+        self._content = content
+        self._open_port = open_port
+        self._settle = settle
+        self._port: Port | None = None
+        self._outcome = Outcome.SENT
+        options = OrderedDict[str, str | int](mode=order.mode, default_timeout=TIMEOUT_S, retries=RETRANSMITS)
+        options.update(order.options)
+        super().__init__((client.local, 0), client.peer, order.name, options, _ignore)
+        self.daemon = True
+
+    def run(self) -> None:
+        """Send the file; ends with SystemExit."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            self._settle()
+            super().run()
+        except ConnectionRefusedError:
+            sys.exit(self._unless_all_is_sent(Outcome.CLIENT_GONE))
+        except OSError as error:
+            log.debug("tftp_cannot_send", name=self._path, reason=str(error))
+            sys.exit(Outcome.NO_NETWORK)
+        except Exception:  # the outer edge of the child: its parent goes on, whatever it was
+            log.exception("tftp_transfer_broke", name=self._path)
+            sys.exit(Outcome.BROKE)
+
+    def run_once(self) -> None:
+        """Wait for a packet or a timeout, and do what it asks for."""
+        self.on_new_data()
+        if monotonic() > self._expires_s:
+            self._handle_timeout()
+
+    def on_new_data(self) -> None:
+        """Take one packet of the client."""
+        packet = self._get_listener().receive()
+        if packet is None or len(packet) < _HEADER.size:
+            return
+        opcode, number = _HEADER.unpack_from(packet)
+        if opcode == Opcode.ACK:
+            self._handle_ack(number)
+        elif opcode == Opcode.ERROR:
+            self._end(Outcome.ENDED_BY_CLIENT if self._last_block_sent else Outcome.PROBED)
+        else:
+            words = "only acknowledgements are taken here"
+            self._get_listener().sendto(error_packet(ErrorCode.ILLEGAL_OPERATION, words), self._peer)
+            self._end(Outcome.BAD_PACKET)
+
+    def get_response_data(self) -> Content:
+        """What fbtftp sends."""
+        return Content(self._content)
+
+    def _get_listener(self) -> Port:
+        if self._port is None:
+            self._port = self._open_port(self._timeout)
+        return self._port
+
+    def _reset_timeout(self) -> None:
+        self._expires_s = monotonic() + self._timeout
+
+    def _handle_timeout(self) -> None:
+        if self._retransmits == RETRANSMITS:
+            self._end(self._unless_all_is_sent(Outcome.SILENT))
+            return
+        super()._handle_timeout()
+        self._reset_timeout()
+
+    def _unless_all_is_sent(self, outcome: Outcome) -> Outcome:
+        """Many clients are done with the last block, and an ACK that is lost then never comes again."""
+        return Outcome.LAST_ACK_MISSED if self._waiting_last_ack and self._stats.packets_acked else outcome
+
+    def _end(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._should_stop = True
+
+    def _close(self, test: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - fbtftp's own
+        self._get_listener().close()
+        sys.exit(self._outcome)
+
+
+def _ignore(_statistics: object) -> None:
+    """Statistics that fbtftp would have told in the child."""
