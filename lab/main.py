@@ -20,7 +20,9 @@ from typing import Final, TextIO
 
 import structlog
 
+from config.options import OPTIONS
 from lab.account import Account, tell_failure, tell_summary
+from lab.assets import assets_options
 from lab.life import whole_life
 from lab.options import LabOptions, parse
 from lab.places import flower_place, pages_place
@@ -130,6 +132,7 @@ def _product(folder: Path, options: LabOptions, rack: Rack) -> Product:
         f"--state-dir={folder}",
         f"--min-reboot-interval={options.cooldown}",
         *options.passed_on,
+        *assets_options(options.passed_on, folder / "assets", OPTIONS["agent-mode-talos-version"].default),
     ]
     return Product(arguments, rack.provider_url, folder / "provider.log", rack.provider_environ())
 

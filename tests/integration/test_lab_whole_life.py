@@ -72,6 +72,20 @@ def test_whole_life_runs_to_its_end(folder):
     assert list(folder.iterdir()) == []
 
 
+def test_whole_life_runs_from_local_boot_assets(folder):
+    process = lab("--once", "--json", "--machines", "1", "--use-local-boot-assets", tmp_path=folder)
+    out, err = process.communicate(timeout=LIFE_LIMIT_S)
+
+    assert process.returncode == 0, err[-5000:]
+    summary = json.loads(out)
+    assert summary["complaints"] == []
+    assert summary["machine_counts"]["booted agent"] > summary["machine_counts"]["booted installer"]
+    # The factory was asked for the Talos of the cluster alone.
+    assert summary["factory_calls"]["POST /schematics"] == 1
+    assert summary["factory_calls"]["GET /pxe"] == summary["machine_counts"]["booted installer"]
+    assert list(folder.iterdir()) == []
+
+
 def test_lab_that_is_interrupted_leaves_nothing_behind(folder):
     process = lab("--machines", "2", tmp_path=folder)
     deadline = time.monotonic() + LIFE_LIMIT_S
