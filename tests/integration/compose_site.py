@@ -1,7 +1,8 @@
 """The containers of docker-compose.yml on a Docker engine of the test's own: no image is fetched, nothing is left.
 
 The engine is started by hand with everything it has in a temporary folder. The base of both images is made by
-mmdebstrap, and the wheels by pip in a container of that base, so that the build itself needs no network.
+mmdebstrap, the wheels by pip in a container of that base, and the package of iPXE by this host's apt, so that the build
+itself needs no network.
 """
 
 import contextlib
@@ -14,6 +15,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from app.boot.ipxe.binaries import PACKAGE
+from app.boot.ipxe.debian import download
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERRIDES = Path(__file__).with_name("docker-compose.ci.yml")
@@ -117,6 +121,13 @@ class Engine:
         self.run("docker", "run", "--rm", *mounted, BASE, "sh", "-c", script, timeout_s=BUILD_S)
         for own in (context / "wheels").glob("omni_metal-*"):
             own.unlink()
+
+    def fetch_ipxe(self, context):
+        """The package of iPXE, by the mirrors of this host."""
+        kept = self.folder / "apt"
+        kept.mkdir()
+        (context / "ipxe").mkdir()
+        shutil.copy2(download(PACKAGE, kept), context / "ipxe")
 
 
 def copy_project(folder):

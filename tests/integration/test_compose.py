@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from app.boot.ipxe.binaries import PACKAGE, Binary
 from tests.integration.children import wait_until
 from tests.integration.compose_site import BASE, BUILD_S, ComposeSite, Engine, can_run, compose_binary, copy_project
 from tests.required import need
@@ -19,6 +20,10 @@ FLOWER_PASSWORD = "sesame-flower"
 UP_S = 180
 LIFE_S = 240
 CHECKED = {"redis", "web", "gateway", "watcher", "worker-bmc", "worker-poll", "worker-wipe", "beat", "flower"}
+HASH = """
+import hashlib, sys, urllib.request
+print(hashlib.sha256(urllib.request.urlopen(sys.argv[1], timeout=10).read()).hexdigest())
+"""
 # Status of a request to Flower from another container, without and with the password.
 ASK_FLOWER = """
 import base64, sys, urllib.error, urllib.request
@@ -42,6 +47,7 @@ def site(tmp_path_factory):
     with Engine() as engine:
         engine.make_base()
         engine.make_wheels(context)
+        engine.fetch_ipxe(context)
         environ = {
             "PYTHON_IMAGE": BASE,
             "REDIS_IMAGE": BASE,
@@ -83,6 +89,11 @@ def test_containers_have_no_rights_and_show_no_password(site):
     assert site.inside("web", "id", "-u").strip() == "10001"
     assert site.inside("worker-wipe", "python3", "-c", ASK_FLOWER, FLOWER_PASSWORD).split() == ["401", "200"]
     assert site.inside("web", "omni-metal", "machines").startswith("MACHINE")
+
+
+def test_image_holds_the_ipxe_binaries_and_serves_them(site):
+    found = site.inside("web", "python3", "-c", HASH, "http://127.0.0.1:50042/tftp/amd64/snp.efi")
+    assert found.strip() == PACKAGE.files[Binary.AMD64_SNP]
 
 
 def test_worker_that_dies_is_started_again_and_one_that_hangs_is_not_well(site):
