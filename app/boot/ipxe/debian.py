@@ -8,6 +8,7 @@ the pinned SHA-256 of the package (`binaries.PACKAGE`) says more than a signatur
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,7 +23,8 @@ UNPACK_TIMEOUT_S: Final = 60.0
 # apt's own limit of a silent connection is half a minute for each of the addresses that a mirror has.
 _SILENT_MIRROR_S: Final = 15
 _LONGEST_WORDS: Final = 300
-# Suites by which Debian's mirrors are known: whoever names one of them with `main` names a mirror that has the others.
+_RELEASES: Final = re.compile(r"^'([^'\s]+)/dists/([^/'\s]+)/InRelease'", re.MULTILINE)
+# Suites by which Debian's mirrors are known: one that has one of them has the others.
 _CODE_NAMES: Final = ("bullseye", "bookworm", "trixie", "forky", "duke", "sid")
 _SUITES: Final = frozenset((*_CODE_NAMES, "oldoldstable", "oldstable", "stable", "testing", "unstable"))
 _BY_HAND: Final = "download the file {file} on another machine and name it with --deb"
@@ -82,10 +84,10 @@ def _program(name: str, package: Package) -> str:
 
 def _mirrors(apt: str, folder: Path) -> list[str]:
     """The mirrors of Debian in the machine's own sources, as they stand there."""
-    columns = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
-    done = _run([apt, "indextargets", "--format", columns, "Created-By: Packages"], folder, APT_TIMEOUT_S)
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return list(dict.fromkeys(row[0] for row in rows if len(row) == 3 and row[1] in _SUITES and row[2] == "main"))
+    # It fetches nothing. A container without any list has nothing that `indextargets` would show.
+    done = _run([apt, "--option=Debug::NoLocking=true", "update", "--print-uris"], folder, APT_TIMEOUT_S)
+    found = _RELEASES.findall(done.stdout)
+    return list(dict.fromkeys(mirror for mirror, suite in found if suite in _SUITES))
 
 
 def _write_sources(folder: Path, mirrors: list[str], suite: str) -> None:

@@ -9,28 +9,28 @@ from app.boot.ipxe.binaries import PACKAGE
 from app.boot.ipxe.debian import download
 from app.errors import StartError
 
-TARGETS = """\
-http://mirror.example/debian/ bookworm main
-http://mirror.example/debian/ bookworm-updates main
-http://mirror.example/debian-security/ bookworm-security main
-https://other.example/repo stable contrib
-https://third.example/apt nodistro main
+URIS = """\
+'http://mirror.example/debian/dists/bookworm/InRelease' mirror.example_debian_dists_bookworm_InRelease 0
+'http://mirror.example/debian/dists/bookworm-updates/InRelease' mirror.example_debian_dists_bookworm-updates_InRelease 0
+'http://mirror.example/debian-security/dists/bookworm-security/InRelease' mirror.example_InRelease 0
+'https://third.example/apt/dists/nodistro/InRelease' third.example_apt_dists_nodistro_InRelease 0
+'http://mirror.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' mirror.example_Packages 0
 """
 
 
 class Apt:
     """Answers what apt-get would, and keeps what it was asked."""
 
-    def __init__(self, folder, targets=TARGETS, complaint="", gives=True):
-        self.folder, self.targets, self.complaint, self.gives = folder, targets, complaint, gives
+    def __init__(self, folder, uris=URIS, complaint="", gives=True):
+        self.folder, self.uris, self.complaint, self.gives = folder, uris, complaint, gives
         self.commands = []
 
     def __call__(self, command, **kwargs):
         self.commands.append(command)
-        out = self.targets if "indextargets" in command else ""
+        out = self.uris if "--print-uris" in command else ""
         if "download" in command and self.gives:
             (self.folder / "ipxe_1_all.deb").write_bytes(b"deb")
-        code = 100 if self.complaint and "indextargets" not in command else 0
+        code = 100 if self.complaint and not out else 0
         return subprocess.CompletedProcess(command, code, out, self.complaint)
 
 
@@ -48,7 +48,7 @@ def apt(tmp_path, monkeypatch):
 def test_package_is_fetched_from_the_machines_own_mirror_in_our_suite(tmp_path, apt):
     stand_in = apt()
     assert download(PACKAGE, tmp_path) == tmp_path / "ipxe_1_all.deb"
-    assert (tmp_path / "sources.list").read_text() == "deb [trusted=yes] http://mirror.example/debian/ trixie main\n"
+    assert (tmp_path / "sources.list").read_text() == "deb [trusted=yes] http://mirror.example/debian trixie main\n"
     assert stand_in.commands[-1][-2:] == ["download", f"ipxe={PACKAGE.version}"]
 
 
@@ -71,14 +71,14 @@ def test_package_that_no_mirror_has_is_told_with_mirror_words_of_apt_and_remedy(
     with pytest.raises(StartError) as caught:
         download(PACKAGE, tmp_path)
     words = str(caught.value)
-    assert "http://mirror.example/debian/" in words
+    assert "http://mirror.example/debian:" in words
     assert "E: Version '2' for 'ipxe' was  not found" in words
     assert "W:" not in words
     assert "--deb" in words
 
 
 def test_machine_without_a_mirror_of_debian_is_told_the_remedy(tmp_path, apt):
-    apt(targets="http://ubuntu.example/ubuntu jammy main\n")
+    apt(uris="'http://ubuntu.example/ubuntu/dists/jammy/InRelease' ubuntu.example_InRelease 0\n")
     with pytest.raises(StartError, match=r"names no mirror of Debian; download the file ipxe_.*--deb"):
         download(PACKAGE, tmp_path)
 
