@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -94,26 +95,23 @@ def _refuse(error: OSError, host: str, port: int, option: str) -> None:
 
 def holder_of(port: int) -> Holder | None:
     """Who listens on this TCP port, on whichever address; None where nobody does, or the system does not tell us."""
-    return _holder_of(_inodes(port, "tcp", LISTENING))
+    return next(_holders_of(_inodes(port, "tcp", LISTENING)), None)
 
 
-def udp_holder_of(port: int) -> Holder | None:
-    """The same for a UDP port."""
-    return _holder_of(_inodes(port, "udp", BOUND))
+def udp_holders_of(port: int) -> tuple[Holder, ...]:
+    """All who have this UDP port, on whichever address and interface, as far as the system tells us."""
+    return tuple(_holders_of(_inodes(port, "udp", BOUND)))
 
 
 def udp_is_held(port: int) -> bool:
-    """Whether anybody has this UDP port, on whichever address, also where the system does not tell who."""
+    """Whether anybody has this UDP port, also where the system does not tell us who."""
     return bool(_inodes(port, "udp", BOUND))
 
 
-def _holder_of(inodes: set[str]) -> Holder | None:
-    if not inodes:
-        return None
-    for folder in PROC.glob("[0-9]*/fd"):
+def _holders_of(inodes: set[str]) -> Iterator[Holder]:
+    for folder in PROC.glob("[0-9]*/fd") if inodes else ():
         if inodes & _open_files(folder):
-            return _holder(folder.parent)
-    return None
+            yield _holder(folder.parent)
 
 
 def _inodes(port: int, transport: str, state: str) -> set[str]:

@@ -86,7 +86,7 @@ def _processes(settings: Settings) -> dict[str, tuple[str, ...]]:
 def _check_netboot(settings: Settings) -> None:
     """Raise StartError where DHCP proxy and TFTP could not start."""
     if not settings.disable_dhcp_proxy:
-        from netboot.main import try_start  # noqa: PLC0415 - the rest works without that package
+        from netboot.main import try_start  # noqa: PLC0415 - most of it is of no use without
 
         try_start(settings)
 

@@ -38,6 +38,8 @@ NOTHING_TO_DO: Final = (
     "line, the environment (OMNI_METAL_DISABLE_DHCP_PROXY) and the file of --config"
 )
 
+OWN_ADDRESS: Final = "name this host's own address in --dhcp-proxy-iface-or-ip, unless that one leads here"
+
 
 def run(settings: Settings, *, dry_run: bool) -> int:
     """Run DHCP proxy and TFTP until a signal comes; return the exit status.
@@ -77,6 +79,13 @@ def _run(settings: Settings, *, dry_run: bool) -> int:
     user = _user(settings)
     place, files = place_of(settings), boot_files(settings)
     say_what_is_not_patched(settings)
+    if place.told_elsewhere:
+        log.warning(
+            "netboot_told_elsewhere",
+            address=place.site.address,
+            effect="machines fetch their boot files by TFTP from there, and not from this host",
+            remedy=OWN_ADDRESS,
+        )
     with open_ports(settings, place) as ports:
         sign = _sign(settings)
         if user is not None:

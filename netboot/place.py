@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from config.settings import Settings
 from netboot.dhcp.interface import Addresses, interface_addresses, interface_for
 from netboot.dhcp.site import Site, site_of
-
-log = structlog.get_logger()
 
 ALL_ADDRESSES: Final = ""
 
@@ -27,20 +23,17 @@ class Place:
     tftp_address: str
     site: Site
 
+    @property
+    def told_elsewhere(self) -> bool:
+        """Whether firmware is told to fetch its files from an address that is not this host's."""
+        return self.tftp_address != self.site.address
+
 
 def place_of(settings: Settings) -> Place:
     """Find out where to serve. Raises StartError."""
     site = site_of(settings)
     wanted = settings.dhcp_proxy_iface_or_ip or settings.api_advertise_address
-    place = choose(site, wanted, interface_for(wanted), interface_addresses())
-    if place.tftp_address != place.site.address:
-        log.warning(
-            "netboot_told_elsewhere",
-            address=place.site.address,
-            effect="machines fetch their boot files by TFTP from there, and not from this host",
-            remedy="name this host's own address in --dhcp-proxy-iface-or-ip, unless that one leads here",
-        )
-    return place
+    return choose(site, wanted, interface_for(wanted), interface_addresses())
 
 
 def choose(site: Site, wanted: str, interface: str, addresses: Addresses) -> Place:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from app.errors import StartError
-from app.ports import udp_holder_of
+from app.ports import udp_holders_of
 from config.settings import Settings
 from netboot.dhcp import sockets as dhcp_sockets
 from netboot.dhcp.ports import BROADCAST_PORT, PROXY_PORT
@@ -41,19 +40,22 @@ def open_ports(settings: Settings, place: Place) -> Iterator[Ports]:
         StartError: one cannot be had; the text says who is in the way, or which right is missing, and the remedy.
     """
     with contextlib.ExitStack() as opened:
-        dhcp = {
-            port: opened.enter_context(_open(port, partial(dhcp_sockets.open_socket, place.interface, port)))
-            for port in dhcp_ports(settings)
-        }
-        tftp = _open(TFTP_PORT, partial(tftp_sockets.open_socket, place.tftp_address, TFTP_PORT))
-        yield Ports(dhcp, opened.enter_context(tftp))
+        dhcp = {port: opened.enter_context(_open(place, port)) for port in dhcp_ports(settings)}
+        yield Ports(dhcp, opened.enter_context(_open(place, TFTP_PORT)))
 
 
-def _open(port: int, opening: Callable[[], socket.socket]) -> socket.socket:
+def try_port(place: Place, port: int) -> None:
+    """Open one of our ports and close it again. Raises StartError."""
+    _open(place, port).close()
+
+
+def _open(place: Place, port: int) -> socket.socket:
     """Open a port, or say who has it, where the system tells."""
     try:
-        return opening()
+        if port == TFTP_PORT:
+            return tftp_sockets.open_socket(place.tftp_address, port)
+        return dhcp_sockets.open_socket(place.interface, port)
     except StartError as error:
-        holder = udp_holder_of(port)
-        by_whom = f" (UDP port {port} is held by {holder.words})" if holder else ""
+        holders = udp_holders_of(port)
+        by_whom = f" (UDP port {port} is held by {holders[0].words})" if holders else ""
         raise StartError(f"{error}{by_whom}") from None

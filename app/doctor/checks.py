@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.doctor import account, address, factory, port_holders, processes, queues, reach, redis_server
+from app.doctor import account, address, factory, ipxe, netboot, port_holders, processes, queues, reach, redis_server
 from app.doctor.finding import Finding, failed_as_said, ok
 from app.doctor.runner import Check
 from app.doctor.site import Site
@@ -14,6 +14,11 @@ from app.start_checks import KEY
 OMNI_OPTIONS: Final = ("omni-api-endpoint", "insecure-skip-tls-verify")
 ADDRESS_OPTIONS: Final = ("api-advertise-address", "api-listen-address", "api-port")
 PORT_OPTIONS: Final = (*ADDRESS_OPTIONS[1:], "gateway-listen", "flower-listen", "tls-enabled", "tls-api-port")
+IPXE_OPTIONS: Final = ("disable-dhcp-proxy", "ipxe-path", "tls-custom-ipxe-ca-cert-file", "state-dir")
+NETBOOT_OPTIONS: Final = (
+    *("disable-dhcp-proxy", "disable-dhcp-proxy-broadcast", "dhcp-proxy-iface-or-ip"),
+    *("api-advertise-address", "netboot-user"),
+)
 REDIS_OPTIONS: Final = ("redis-url", "state-dir")
 
 
@@ -42,5 +47,7 @@ CHECKS: Final = (
     Check("queues", queues.look, 12.0, needs=("redis",)),
     Check("processes", processes.look, 10.0, needs=("redis",), options=ADDRESS_OPTIONS),
     Check("ports", port_holders.look, 8.0, options=PORT_OPTIONS),
+    Check("netboot", netboot.look, 8.0, options=NETBOOT_OPTIONS),
+    Check("ipxe", ipxe.look, 5.0, options=IPXE_OPTIONS),
     Check("address", address.look, 8.0, options=ADDRESS_OPTIONS),
 )

@@ -20,6 +20,14 @@ UP_S = 20
 # What a server that must not answer is given to do so; a good one needs milliseconds.
 SILENT_S = 1.5
 READ, DATA, ACK = 1, 3, 4
+# Has the UDP port argv[1], and lets others share it where there is an argv[2].
+HOLDER = """
+import socket, sys, time
+held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, len(sys.argv) > 2)
+held.bind(("", int(sys.argv[1])))
+time.sleep(1000)
+"""
 
 
 def can_run():

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from config.paths import run_dir_path
 from tests.integration.children import marked_processes, wait_until
-from tests.integration.netboot_place import ADDRESS, BINARIES, NOBODY, SILENT_S, NetbootHost, can_run, rights
+from tests.integration.netboot_place import ADDRESS, BINARIES, HOLDER, NOBODY, SILENT_S, NetbootHost, can_run, rights
 from tests.required import need
 
 pytestmark = pytest.mark.integration
@@ -25,12 +26,6 @@ PARENT = """
 import os, sys, time
 from app.child import Child
 Child("netboot", [sys.executable, "-P", "-m", "app.cli", "netboot", *sys.argv[1:]], os.environ).start()
-time.sleep(1000)
-"""
-HOLDER = """
-import socket, sys, time
-held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-held.bind(("", int(sys.argv[1])))
 time.sleep(1000)
 """
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -131,8 +126,7 @@ def test_broadcasts_are_not_listened_to_where_that_is_switched_off(host):
 
 def test_sign_of_life_is_shown_after_its_folder_is_out_of_reach(host):
     process = host.up(host.start())
-    [sign] = (host.folder / "state" / "run" / "alive").iterdir()
-    assert sign.name == f"netboot@{socket.gethostname()}"
+    sign = run_dir_path(host.folder / "state") / "alive" / f"netboot@{socket.gethostname()}"
     os.utime(sign, (1, 1))
     wait_until(lambda: sign.stat().st_mtime > 1, 8)
     os.kill(process.pid, signal.SIGSTOP)
