@@ -17,6 +17,8 @@ LONGEST_PACKET: Final = 2048
 _IP_PKTINFO: Final = 8  # ip(7); Python names it from 3.14 on
 _PKTINFO: Final = struct.Struct("=I4s4s")
 _ANY: Final = bytes(4)
+# How a socket of IPv6 writes an IPv4 address.
+_MAPPED: Final = "::ffff:"
 
 BROADCAST: Final = "255.255.255.255"
 
@@ -53,7 +55,7 @@ def receive(opened: socket.socket) -> Datagram | None:
     for level, kind, data in extra:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(data) == _PKTINFO.size:
             interface, local, _ = _PKTINFO.unpack(data)
-    return Datagram(packet, source, interface, local)
+    return Datagram(packet, (source[0].removeprefix(_MAPPED), source[1]), interface, local)
 
 
 def answer_to(opened: socket.socket, asked: Datagram, packet: bytes, destination: tuple[str, int]) -> None:
@@ -63,4 +65,5 @@ def answer_to(opened: socket.socket, asked: Datagram, packet: bytes, destination
     """
     interface = asked.interface if destination[0] == BROADCAST else 0
     from_there = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(interface, asked.local, _ANY))]
-    opened.sendmsg([packet], from_there, socket.MSG_DONTWAIT, destination)
+    host = destination[0] if opened.family == socket.AF_INET else _MAPPED + destination[0]
+    opened.sendmsg([packet], from_there, socket.MSG_DONTWAIT, (host, destination[1]))

@@ -1,8 +1,9 @@
 """The sockets of the DHCP proxy: UDP, on one interface, beside another DHCP server where that lets us.
 
-A broadcast reaches all sockets of a port, anything else only one: that of port 67 which is bound closest, and of equals
-the last. So ours of port 67 is not bound to its interface, as a DHCP server's is, but filters by it: leases are renewed
-with the server, and what relays send goes to the server, not to us. 4011 is ours alone, and is bound.
+A broadcast reaches all sockets of a port; anything else reaches one, and that has to be the DHCP server's: leases are
+renewed with it, and relays send to it. Linux chooses the socket that fits best, among equals the last one. So ours of
+port 67 fits worst: it is one of IPv6 that takes IPv4 too, is bound to no interface, and filters by it instead. 4011 is
+ours alone, and is bound.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from netboot.dhcp.ports import BROADCAST_PORT
 BUFFER_BYTES: Final = 1024 * 1024
 # The longest name of an interface.
 _NAME_BYTES: Final = 16
-# A program for the kernel's packet filter: keep the whole packet of this interface, and nothing of others.
+# A program for the kernel's packet filter: keep the whole of an IPv4 packet of one interface, and nothing else.
 _INSTRUCTION: Final = struct.Struct("=HBBI")
 _LOAD_WORD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_PROTOCOL: Final = 0xFFFF_F000
 _NUMBER_OF_INTERFACE: Final = 0xFFFF_F000 + 8
+_IPV4: Final = 0x0800
 _WHOLE: Final = 0xFFFF_FFFF
 _SO_ATTACH_FILTER: Final = 26
 # Linux: the same as SO_RCVBUF beyond net.core.rmem_max, for whoever may.
@@ -42,7 +45,7 @@ def open_socket(interface: str, port: int) -> socket.socket:
     Raises:
         StartError: it cannot be had; the text says why and what to do.
     """
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened = _yielding() if port == BROADCAST_PORT else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         _bind(opened, interface, port)
     except OSError as error:
@@ -60,6 +63,16 @@ def is_interface_gone(opened: socket.socket) -> bool:
     return False
 
 
+def _yielding() -> socket.socket:
+    """A socket to which Linux prefers any other one of IPv4; an ordinary one where there is no IPv6."""
+    try:
+        opened = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    except OSError:
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return opened
+
+
 def _bind(opened: socket.socket, interface: str, port: int) -> None:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -75,14 +88,18 @@ def _bind(opened: socket.socket, interface: str, port: int) -> None:
 
 
 def _filter(opened: socket.socket, interface: int) -> None:
-    """Take nothing that comes by other interfaces than that of this number."""
-    program = ctypes.create_string_buffer(
-        _INSTRUCTION.pack(_LOAD_WORD, 0, 0, _NUMBER_OF_INTERFACE)
-        + _INSTRUCTION.pack(_JUMP_IF_EQUAL, 0, 1, interface)
-        + _INSTRUCTION.pack(_RETURN, 0, 0, _WHOLE)
-        + _INSTRUCTION.pack(_RETURN, 0, 0, 0)
+    """Take nothing but IPv4, by the interface of this number."""
+    instructions = (
+        (_LOAD_WORD, 0, 0, _PROTOCOL),
+        (_JUMP_IF_EQUAL, 0, 3, _IPV4),
+        (_LOAD_WORD, 0, 0, _NUMBER_OF_INTERFACE),
+        (_JUMP_IF_EQUAL, 0, 1, interface),
+        (_RETURN, 0, 0, _WHOLE),
+        (_RETURN, 0, 0, 0),
     )
-    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 4, ctypes.addressof(program)))
+    program = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in instructions))
+    described = struct.pack("HP", len(instructions), ctypes.addressof(program))
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
 
 
 def _words(error: OSError, interface: str, port: int) -> str:
