@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing.popen_fork  # noqa: F401 - else with the first transfer, when we may not read the library any more
-import signal
 import struct
 import sys
 from collections import OrderedDict
@@ -70,7 +69,7 @@ class Transfer(BaseHandler):  # type: ignore[misc]  # fbtftp has no types
             content: the bytes of the file.
             client: to whom.
             open_port: called in the child.
-            settle: called in the child before all else: it lets go of what belongs to the parent.
+            settle: called in the child before all else: it lets go of what is the parent's.
         """
         self._content = content
         self._open_port = open_port
@@ -84,9 +83,6 @@ class Transfer(BaseHandler):  # type: ignore[misc]  # fbtftp has no types
 
     def run(self) -> None:
         """Send the file; ends with SystemExit."""
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             self._settle()
             super().run()

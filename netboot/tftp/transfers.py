@@ -141,6 +141,10 @@ class Transfers:
         self._selector.register(process.sentinel, selectors.EVENT_READ, lambda: self._reap(running))
 
     def _settle_in_child(self) -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         self._die_with_us()
         self._selector.close()
         if not self._single_port:
