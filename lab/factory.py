@@ -1,7 +1,7 @@
 """The image factory's stand-in: takes schematics, and answers the boot script and the images of one.
 
 An image holds what the real one would bring to the machine: its Talos version and its extensions, as JSON, so that a
-virtual machine runs what it was given and nothing else.
+virtual machine runs what it was given and nothing else. Machines that run real code are given real images.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -61,13 +62,15 @@ class ImageFactory:
     calls: how often each kind of request came.
     delay_s: how long a POST takes.
     out_of_order: answer 503 to everything.
+    images: what is served under a name of an image, such as `kernel-amd64`, in place of JSON.
     """
 
-    def __init__(self, delay_s: float = 0.0) -> None:
+    def __init__(self, delay_s: float = 0.0, images: Mapping[str, bytes] | None = None) -> None:
         self.schematics: dict[str, Schematic] = {}
         self.calls: Counter[str] = Counter()
         self.delay_s = delay_s
         self.out_of_order = False
+        self._images = dict(images or {})
         self.url = ""
         self._server = HttpServer(self.handle)
 
@@ -94,8 +97,8 @@ class ImageFactory:
                 return Response(body=self.schematics[schematic_id].text, content_type="application/yaml")
             case ("GET", ["pxe", schematic_id, version, platform]):
                 return self._script(request, schematic_id, version, platform)
-            case ("GET", ["image", schematic_id, version, _]) if schematic_id in self.schematics:
-                return self._image(self.schematics[schematic_id], version)
+            case ("GET", ["image", schematic_id, version, name]) if schematic_id in self.schematics:
+                return self._image(self.schematics[schematic_id], version, name)
         return Response.text("not found\n", 404)
 
     async def _post(self, request: Request) -> Response:
@@ -123,7 +126,7 @@ class ImageFactory:
             f"#!ipxe\nimgfree\nkernel {base}/kernel-{arch} {arguments}\ninitrd {base}/initramfs-{arch}.xz\nboot\n",
         )
 
-    def _image(self, schematic: Schematic, version: str) -> Response:
+    def _image(self, schematic: Schematic, version: str, name: str) -> Response:
         self.calls["GET /image"] += 1
-        content = {"talos_version": version, "extensions": schematic.extensions}
-        return Response(body=json.dumps(content).encode(), content_type="application/octet-stream")
+        told = json.dumps({"talos_version": version, "extensions": schematic.extensions}).encode()
+        return Response(body=self._images.get(name, told), content_type="application/octet-stream")

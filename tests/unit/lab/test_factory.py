@@ -73,6 +73,14 @@ def test_image_says_what_is_in_it():
     assert json.loads(image.body) == {"talos_version": "v1.13.7", "extensions": ["siderolabs/metal-agent"]}
 
 
+def test_real_images_are_served_under_their_names():
+    factory = ImageFactory(images={"kernel-amd64": b"a kernel"})
+    base = f"/image/{post(factory)}/v1.13.7"
+
+    assert ask(factory, "GET", f"{base}/kernel-amd64").body == b"a kernel"
+    assert json.loads(ask(factory, "GET", f"{base}/initramfs-amd64.xz").body)["talos_version"] == "v1.13.7"
+
+
 @pytest.mark.parametrize(
     "path", ["/schematics/00", "/pxe/00/v1/metal-amd64", "/pxe/{id}/v1/cloud-amd64", "/image/00/v1/k"]
 )
