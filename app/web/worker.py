@@ -39,9 +39,15 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         with self._guard:
             self._reading[conn] = time.monotonic() + REQUEST_LIMIT_S
         try:
-            return super().handle(conn)
+            kept = super().handle(conn)
         finally:
             self._has_read(conn)
+        if not kept:
+            # Else the main loop, which hands out all work, waits up to 2 s for each client to close: by that gunicorn
+            # keeps TCP from losing the answer, of which a unix socket loses nothing.
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RD)
+        return kept
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Called in the same thread once the head of the request is there; ours have no body to speak of."""

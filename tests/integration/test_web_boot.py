@@ -181,3 +181,17 @@ def test_clients_that_never_finish_their_request_do_not_stop_boots(tmp_path: Pat
         began = time.monotonic()
         assert site.boot(new_id()).status == 200
         assert time.monotonic() - began < 14
+
+
+def test_clients_that_have_their_answer_and_do_not_close_hold_nobody_up(tmp_path: Path) -> None:
+    with web_site(tmp_path, "--web-workers=1") as site, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            idle = stack.enter_context(socket.socket(socket.AF_UNIX))
+            idle.settimeout(10)
+            idle.connect(str(site.socket))
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            while idle.recv(4096):
+                pass
+        began = time.monotonic()
+        assert site.boot(new_id()).status == 200
+        assert time.monotonic() - began < 1.5
