@@ -39,6 +39,12 @@ def host(tmp_path):
         yield made
 
 
+def test_parent_does_not_load_what_its_children_need():
+    code = "import sys, netboot.main; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"scapy", "fbtftp", "redis", "grpc", "celery"} & set(found)
+
+
 def test_all_processes_serve_without_any_right(host):
     process = host.up(host.start())
     for pid in (process.pid, *host.children(process).values()):

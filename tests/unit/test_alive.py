@@ -34,6 +34,17 @@ def test_sign_is_shown_again_only_after_its_pause(settings, monkeypatch):
     assert sign.path.stat().st_mtime > 1
 
 
+def test_sign_that_is_held_is_shown_without_its_folder(settings, tmp_path):
+    sign = Sign(settings, "netboot")
+    sign.hold()
+    moved = tmp_path / "moved"
+    sign.path.parent.rename(moved)  # as out of reach as one that belongs to another user
+    os.utime(moved / sign.path.name, (1, 1))
+    sign.show()
+    assert (moved / sign.path.name).stat().st_mtime > 1
+    assert not sign.path.parent.exists()
+
+
 def test_folder_that_is_gone_breaks_nothing(settings):
     sign = Sign(settings, "watcher")
     sign.path.parent.rmdir()

@@ -253,6 +253,16 @@ def test_command_of_a_person_needs_neither_omni_nor_an_address(monkeypatch):
     assert load(["--state-dir=/s"], {}, client=True).state_dir == Path("/s")
 
 
+def test_process_that_never_asks_omni_needs_an_address_alone(monkeypatch):
+    monkeypatch.setattr(under_test, "routable_addresses", lambda: ["192.0.2.7"])
+    assert load([], {}, without_omni=True).api_advertise_address == "192.0.2.7"
+    monkeypatch.setattr(under_test, "routable_addresses", list)
+    with pytest.raises(under_test.SettingsError) as raised:
+        load([], {}, without_omni=True)
+    assert "--api-advertise-address" in str(raised.value)
+    assert "--omni-api-endpoint" not in str(raised.value)
+
+
 def test_secrets_are_in_no_message_and_no_repr():
     environ = {"OMNI_SERVICE_ACCOUNT_KEY": "sesame-1"}
     argv = [*MINIMAL, "--api-token=sesame-2", "--redis-url=redis://user:sesame-3@redis.test/0"]
