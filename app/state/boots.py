@@ -7,10 +7,10 @@ from typing import Final
 
 import redis
 
-from app.omni.kinds import PICTURE_KINDS
+from app.omni.kinds import Kind
 from app.state.clock import STEPPED
 from app.state.metrics import BOOTS
-from app.state.mirror import machine_key
+from app.state.mirror import MACHINES, machine_key
 from app.state.wake import ALARMS
 
 # From the boot script to Talos asking for its configuration take minutes at most; half an hour allows for slow disks.
@@ -19,16 +19,17 @@ WINDOW_S = 1_800
 _STRANGER_S = 86_400
 _TRACKED = "om:boots-tracked"
 
+# That a machine booted is news to the watcher once: it makes the MachineStatus, or completes it.
 _NOTE_LUA = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local news = redis.call('HEXISTS', KEYS[1], 'f:booted') == 0 or redis.call('HEXISTS', KEYS[1], ARGV[8]) == 0
 redis.call('SET', KEYS[3], string.format('%.0f', now), 'NX')
 redis.call('HSET', KEYS[1], 'f:booted', string.format('%.0f', now), 'f:mac', ARGV[6], 'f:serial', ARGV[7])
 redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[3])
-redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1])
+if news then redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1]) end
 redis.call('HINCRBY', KEYS[5], ARGV[5], 1)
-for i = 8, #ARGV do if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return end end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
+if redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 0 then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
 """
 # Where the clock was put forward, notes of boots have ended before their time; put back, it is before `since`.
 _ALLOWED_LUA = """
@@ -70,11 +71,10 @@ class Boots:
         self._allowed = client.register_script(_ALLOWED_LUA)
 
     def note(self, machine_id: str, address: str | None, decision: str, named: Named = NAMELESS) -> None:
-        """A boot script was fetched from this address: wakes the watcher, opens the window, counts it by decision."""
-        keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id), BOOTS]
-        kinds = (kind.value for kind in PICTURE_KINDS)
+        """A boot script was fetched from this address: opens the window, counts it by decision, wakes the watcher."""
+        keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id), BOOTS, MACHINES]
         args: list[str | int] = [machine_id, address or "", WINDOW_S, _STRANGER_S]
-        args += [decision, named.mac, named.serial, *kinds]
+        args += [decision, named.mac, named.serial, Kind.MACHINE_STATUS.value]
         self._note(keys=keys, args=args)
 
     def count(self, decision: str) -> None:

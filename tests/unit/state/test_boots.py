@@ -5,9 +5,14 @@ from __future__ import annotations
 import fakeredis
 import pytest
 
+from app.omni.kinds import Kind
 from app.state.boots import WINDOW_S, Boots
 from app.state.clock import STEPPED
 from app.state.connection import now_ms
+from app.state.mirror import Mirror, machine_key
+from app.state.secrets import Sealer
+from app.state.wake import Alarms
+from tests.unit.omni_in_memory import InMemoryOmni
 
 BOOTED, OTHER = "4c4c4544-0042-3010-8052-b4c04f4e3632", "11111111-2222-3333-4444-555555555555"
 TRACKED, HERE, THERE = "om:boots-tracked", "10.0.0.7", "10.0.0.8"
@@ -42,6 +47,33 @@ def test_machine_that_booted_may_have_it_for_thirty_minutes_and_no_other(site: S
     assert WINDOW_S - 5 <= life_s <= WINDOW_S == 1_800
     site.redis.delete(f"om:boot:{BOOTED}")  # as it ends
     assert not site.allowed(BOOTED)
+
+
+def test_boot_wakes_the_watcher_until_it_has_made_the_machine_status_and_not_again(site: Site) -> None:
+    alarms, mirror, omni = Alarms(site.redis), Mirror(site.redis, Sealer(b"k" * 32)), InMemoryOmni()
+    for _ in range(2):
+        site.boots.note(BOOTED, HERE, "agent-pxe")
+        assert alarms.take(10) == [BOOTED]
+    mirror.put(omni.give(Kind.MACHINE_STATUS, BOOTED))
+    site.boots.note(BOOTED, HERE, "agent-pxe")
+    assert alarms.take(10) == []
+    site.boots.forget(BOOTED)
+    site.boots.note(BOOTED, HERE, "agent-pxe")
+    assert alarms.take(10) == [BOOTED]
+
+
+def test_first_boot_of_a_machine_whose_agent_came_before_wakes_the_watcher(site: Site) -> None:
+    Mirror(site.redis, Sealer(b"k" * 32)).put(InMemoryOmni().give(Kind.MACHINE_STATUS, BOOTED))
+    site.boots.note(BOOTED, HERE, "agent-pxe")
+    assert Alarms(site.redis).take(10) == [BOOTED]
+
+
+def test_notes_of_a_machine_end_after_a_day_where_there_is_no_resource_of_it(site: Site) -> None:
+    Mirror(site.redis, Sealer(b"k" * 32)).put(InMemoryOmni().give(Kind.INFRA_MACHINE, BOOTED))
+    for machine_id in (BOOTED, OTHER):
+        site.boots.note(machine_id, HERE, "agent-pxe")
+    assert site.redis.ttl(machine_key(BOOTED)) == -1
+    assert 86_400 - 5 <= site.redis.ttl(machine_key(OTHER)) <= 86_400
 
 
 def test_each_boot_opens_the_window_anew(site: Site) -> None:
