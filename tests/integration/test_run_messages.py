@@ -51,10 +51,11 @@ def test_command_imports_nothing_that_opens_sockets_before_it_runs():
 
 
 def test_wrong_options_are_all_named_with_status_2(run, tmp_path):
-    done = run("--use-local-boot-assets", "--min-reboot-interval=soon")
+    done = run("--use-local-boot-assets", f"--boot-assets-path={tmp_path / 'no'}", "--min-reboot-interval=soon")
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == "omni-metal: 2 settings are wrong, nothing was started:"
-    assert "--use-local-boot-assets" in done.stderr
+    assert "--boot-assets-path=/" in done.stderr
+    assert "for amd64 kernel-amd64 is missing, initramfs-metal-amd64.xz is missing" in done.stderr
     assert "--min-reboot-interval=soon" in done.stderr
     assert not (tmp_path / "state").exists()
 

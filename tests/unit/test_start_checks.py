@@ -59,3 +59,14 @@ def test_process_that_serves_machines_starts_with_a_key_that_has_expired(process
 
 def _with_expired_key():
     return _settings(service_account_key=make_key("bare-metal", created_s=1_700_000_000, life_s=1000).variable)
+
+
+@pytest.mark.parametrize("process", ["run", "web"])
+def test_boot_assets_and_ca_of_ipxe_are_looked_at_where_machines_are_served(tmp_path, process):
+    missing = {"boot_assets_path": tmp_path / "assets", "tls_custom_ipxe_ca_cert_file": tmp_path / "ca.pem"}
+    settings = _settings(use_local_boot_assets=True, **missing)
+    assert [option for option, _ in checks_of(process)(settings)] == [
+        "boot-assets-path",
+        "tls-custom-ipxe-ca-cert-file",
+    ]
+    assert list(checks_of("worker-bmc")(settings)) == []
