@@ -318,7 +318,7 @@ TLS = Group(
             "Certificate to show instead of one of our own CA; read anew when it changes. Needs --tls-key-file.",
         ),
         Option("tls-key-file", Kind.PATH, "", "Key of the certificate; needs --tls-cert-file."),
-        Option("tls-custom-ipxe-ca-cert-file", Kind.PATH, "", "CA that iPXE is to trust."),
+        Option("tls-custom-ipxe-ca-cert-file", Kind.PATH, "", "CA of RSA that iPXE trusts for https; not for BIOS."),
     ),
 )
 
