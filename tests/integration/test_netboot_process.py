@@ -15,6 +15,7 @@ import pytest
 from config.paths import run_dir_path
 from tests.integration.children import marked_processes, wait_until
 from tests.integration.netboot_place import ADDRESS, BINARIES, HOLDER, NOBODY, SILENT_S, NetbootHost, can_run, rights
+from tests.netboot_clients.client import client_socket
 from tests.required import need
 
 pytestmark = pytest.mark.integration
@@ -78,6 +79,19 @@ def test_kill_9_leaves_no_child(host):
     process.kill()
     process.wait()
     wait_until(lambda: not marked_processes(host.folder), 3)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_end_during_a_transfer_leaves_no_transfer(host, number, status):
+    process = host.up(host.start())
+    with client_socket("lo", 0, host.host.pid) as asking:
+        asking.settimeout(5)
+        asking.sendto(b"\0\1snp.efi\0octet\0", (ADDRESS, 69))
+        asking.recv(1024)  # and no acknowledgement: the transfer waits for it, for seconds
+        assert len(marked_processes(host.folder)) == 4
+        process.send_signal(number)
+        assert process.wait(timeout=2) == status
+        wait_until(lambda: not marked_processes(host.folder), 2)
 
 
 def test_end_of_whoever_started_it_ends_it_although_its_user_has_changed(host):
