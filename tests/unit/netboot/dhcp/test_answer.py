@@ -147,6 +147,11 @@ def test_relay_gets_its_own_information_back():
     assert offer(giaddr="10.1.2.3", options={82: b"\1\4port"}).options[82] == b"\1\4port"
 
 
+def test_relay_information_too_long_for_one_option_is_left_out():
+    parts = b"\x52\xff" + b"x" * 255 + b"\x52\x01x\xff"
+    assert 82 not in offer(giaddr="10.1.2.3", tail=parts).options
+
+
 @pytest.mark.parametrize("giaddr", ["255.255.255.255", "224.0.0.1", "127.0.0.1", "0.1.2.3", "240.0.0.1"])
 def test_relay_with_an_address_of_no_host_is_not_answered(giaddr):
     assert ignored(request(giaddr=giaddr)) is Reason.BAD_RELAY

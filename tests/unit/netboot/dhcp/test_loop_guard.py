@@ -70,3 +70,12 @@ def test_invented_machines_take_bounded_memory_and_push_out_the_oldest(guard):
     assert guard.machines == MOST_MACHINES
     assert guard.wants_script("mac 1", 2)
     assert not guard.wants_script(MAC, 2)
+
+
+def test_machine_that_asked_again_is_not_the_oldest(guard):
+    guard.wants_script(MAC, 1)
+    for number in range(MOST_MACHINES - 1):
+        guard.wants_script(f"mac {number}", 1)
+    guard.wants_script(MAC, 2)
+    guard.wants_script("one more", 1)
+    assert guard.wants_script(MAC, 3)
