@@ -48,30 +48,28 @@ class LocalAssets:
             return read_all(file, LONGEST_CMDLINE_BYTES).decode("utf-8", "replace")
 
     def complete_cmdline(self, arch: Arch) -> str:
-        """The same, where all other files of the architecture are there too. Raises AssetsMissing, ScriptRefused."""
-        problems = [words for name, words in self._problems(arch) if name != cmdline_name(arch)]
+        """The same, where all other files of the architecture are there too. Raises AssetsMissing."""
+        unfit, cmdline = list[str](), ""
+        for name in (kernel_name(arch), initramfs_name(arch)):
+            try:
+                self.open(name).close()
+            except FileUnfit as error:
+                unfit.append(f"{name} {error}")
         try:
             cmdline = self.cmdline(arch)
         except FileUnfit as error:
-            problems.append(f"{cmdline_name(arch)} {error}")
-        if problems:
-            raise AssetsMissing(f"the local boot assets have no image for {arch}: {', '.join(problems)}")
+            unfit.append(f"{cmdline_name(arch)} {error}")
+        if unfit:
+            raise AssetsMissing(f"the local boot assets have no image for {arch}: {', '.join(unfit)}")
         return cmdline
 
-    def problems(self, arch: Arch) -> list[str]:
-        """What is wrong with the files of an architecture; nothing where it can be booted."""
-        return [words for _, words in self._problems(arch)]
-
-    def _problems(self, arch: Arch) -> Iterator[tuple[str, str]]:
-        for name in (kernel_name(arch), initramfs_name(arch), cmdline_name(arch)):
-            try:
-                self.open(name).close()
-                if name == cmdline_name(arch):
-                    checked_line(self.cmdline(arch), name, "")
-            except FileUnfit as error:
-                yield name, f"{name} {error}"
-            except ScriptRefused as error:
-                yield name, str(error)
+    def problem(self, arch: Arch) -> str:
+        """Why no machine of this architecture can boot from it; '' where it can."""
+        try:
+            checked_line(self.complete_cmdline(arch), cmdline_name(arch), "")
+        except (AssetsMissing, ScriptRefused) as error:
+            return str(error)
+        return ""
 
 
 def check_assets(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -79,7 +77,6 @@ def check_assets(settings: Settings) -> Iterator[tuple[str, str]]:
     if not settings.use_local_boot_assets or settings.boot_assets_path is None:
         return
     assets = LocalAssets(settings.boot_assets_path)
-    problems = {arch: assets.problems(arch) for arch in Arch}
-    if all(problems.values()):
-        told = "; ".join(f"for {arch} {', '.join(words)}" for arch, words in problems.items())
-        yield OPTION, f"holds the boot assets of no architecture: {told}; put the three files of one there"
+    problems = [assets.problem(arch) for arch in Arch]
+    if all(problems):
+        yield OPTION, f"no machine could boot from it: {'; '.join(problems)}; put the three files of one of them there"

@@ -55,7 +55,7 @@ def test_wrong_options_are_all_named_with_status_2(run, tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == "omni-metal: 2 settings are wrong, nothing was started:"
     assert "--boot-assets-path=/" in done.stderr
-    assert "for amd64 kernel-amd64 is missing, initramfs-metal-amd64.xz is missing" in done.stderr
+    assert "no image for amd64: kernel-amd64 is missing, initramfs-metal-amd64.xz is missing" in done.stderr
     assert "--min-reboot-interval=soon" in done.stderr
     assert not (tmp_path / "state").exists()
 

@@ -87,13 +87,13 @@ def test_every_file_that_is_missing_or_unfit_is_named_with_the_option(tmp_path):
     [(option, words)] = problems(folder)
     assert option == OPTION
     for told in (
-        "for amd64 kernel-amd64 is empty",
+        "no image for amd64: kernel-amd64 is empty",
         "initramfs-metal-amd64.xz is not a regular file",
         "cmdline-metal-amd64 is missing",
-        "for arm64 kernel-arm64 is not a regular file",
+        "no image for arm64: kernel-arm64 is not a regular file",
         "initramfs-metal-arm64.xz is missing",
         "cmdline-metal-arm64 is missing",
-        "put the three files of one there",
+        "put the three files of one of them there",
     ):
         assert told in words
 

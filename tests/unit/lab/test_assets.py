@@ -9,7 +9,7 @@ from lab.firmware import AGENT_EXTENSION
 def test_files_are_complete_and_hold_an_agent(tmp_path):
     folder = tmp_path / "assets"
     assert assets_options(["--use-local-boot-assets"], folder, "v1.13.7") == [f"--boot-assets-path={folder}"]
-    assert [LocalAssets(folder).problems(arch) for arch in Arch] == [[], []]
+    assert [LocalAssets(folder).problem(arch) for arch in Arch] == ["", ""]
     told = json.loads((folder / "initramfs-metal-arm64.xz").read_text())
     assert told == {"talos_version": "v1.13.7", "extensions": [AGENT_EXTENSION]}
 
