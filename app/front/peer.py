@@ -7,6 +7,7 @@ else can connect with a name of his own.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import os
@@ -16,6 +17,8 @@ from urllib.parse import unquote
 _PREFIX: Final = "omni-metal/"
 _GRPC_PREFIX: Final = "unix-abstract:"
 _TLS: Final = ".tls"
+# A client asks for several things within a few seconds, and each is looked at more than once.
+_KEPT_ADDRESSES: Final = 1_024
 _serial = itertools.count()
 
 
@@ -28,16 +31,21 @@ def name_for(address: str, *, tls: bool = False) -> bytes:
 def address_of(name: str | bytes) -> str | None:
     """The address in a name, as gunicorn or gRPC shows it; None where it holds none."""
     prefix, address = _parts(name)
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    return address if prefix.startswith(_PREFIX) else None
+    return address if prefix.startswith(_PREFIX) and _is_address(address) else None
 
 
 def came_without_tls(name: str | bytes) -> bool:
     """Whether the client came over the port without TLS; false where that is not known."""
     return address_of(name) is not None and not _parts(name)[0].endswith(_TLS)
+
+
+@functools.lru_cache(maxsize=_KEPT_ADDRESSES)
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parts(name: str | bytes) -> tuple[str, str]:

@@ -12,6 +12,7 @@ add a command to a script gets out of here: it raises ScriptRefused.
 from __future__ import annotations
 
 import enum
+import functools
 import ipaddress
 from dataclasses import dataclass, field
 from typing import Final
@@ -86,10 +87,15 @@ class BootSettings:
 
     @property
     def _ip(self) -> int | None:
-        try:
-            return ipaddress.ip_address(self.api_advertise_address).version
-        except ValueError:
-            return None
+        return _ip_version(self.api_advertise_address)
+
+
+@functools.cache  # there is one address, and it is looked at three times for each boot
+def _ip_version(address: str) -> int | None:
+    try:
+        return ipaddress.ip_address(address).version
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Mirror:
         self._put = client.register_script(mirror_scripts.PUT)
         self._put_and_wake = client.register_script(mirror_scripts.PUT_AND_WAKE)
         self._remove = client.register_script(mirror_scripts.REMOVE)
+        self._read = client.register_script(mirror_scripts.READ)
         self._complete = client.register_script(mirror_scripts.COMPLETE)
         self._clock = ClockWatch()
 
@@ -155,14 +156,11 @@ class Mirror:
         return machine, _settling(*marks) or (_STEPPED.decode() if stepped_ago_ms < SETTLES_MS else "")
 
     def load_to_boot(self, machine_id: str) -> tuple[Machine, bool]:
-        """As much of a machine's picture as its boot depends on, and whether the mirror is complete, in one round trip.
+        """As much of a machine's picture as its boot depends on, and whether the mirror is complete.
 
-        That is asked after the machine was read: of a Redis emptied between the two it says no, and nothing is unknown.
+        Both are read in one step: a Redis that was emptied reads as not complete, never as one that knows no machines.
         """
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.hmget(machine_key(machine_id), _BOOT_FIELDS)
-        pipe.exists(COMPLETE, WATCHED)
-        row, marks = pipe.execute()
+        row, marks = self._read(keys=[machine_key(machine_id), COMPLETE, WATCHED], args=_BOOT_FIELDS)
         parts = self._parts(machine_id, zip(BOOT_KINDS, row, strict=True))
         return Machine(id=machine_id, now=datetime.now(UTC), **parts), marks == 2
 

@@ -1,4 +1,4 @@
-"""What the mirror has Redis do in one step: store the newer copy, take a resource out, call the mirror complete."""
+"""What the mirror has Redis do in one step: store the newer copy, take one out, call it complete, read for a boot."""
 
 PUT = """
 local cur = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
@@ -38,4 +38,8 @@ if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], 1, 'PX', ARGV[2]) end
 redis.call('SET', KEYS[4], 1, 'PX', ARGV[3])
 redis.call('SET', KEYS[3], 1)
 return 1
+"""
+# Some fields of a machine, and how many of the marks stand.
+READ = """
+return {redis.call('HMGET', KEYS[1], unpack(ARGV)), redis.call('EXISTS', KEYS[2], KEYS[3])}
 """

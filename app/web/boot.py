@@ -104,7 +104,8 @@ def _machine_config(services: Services) -> str:
 
 def _shown(text: str) -> str:
     """What firmware sent, as far as it is shown to people."""
-    return "".join(c for c in text[:_LONGEST_SHOWN] if c.isprintable())
+    cut = text[:_LONGEST_SHOWN]
+    return cut if cut.isprintable() else "".join(c for c in cut if c.isprintable())
 
 
 def _told(services: Services, answer: Told) -> tuple[str, int]:
