@@ -56,6 +56,7 @@ class TftpServer:
         self._single_port = single_port
         self._dry_run = dry_run
         self._stopping = False
+        self._tick_at_s = 0.0
         self._lines = LineBudget(monotonic)
 
     def serve(self) -> None:
@@ -71,8 +72,7 @@ class TftpServer:
             while not self._stopping:
                 for key, _ in selector.select(0 if transfers.begin_next() else TICK_S):
                     key.data()
-                transfers.tick(monotonic())
-                self._tell_left_out()
+                self._tick(transfers)
             transfers.close()
         log.info("tftp_stopped", **transfers.counted)
 
@@ -80,7 +80,12 @@ class TftpServer:
         """End `serve` within TICK_S; may be called by a signal handler."""
         self._stopping = True
 
-    def _tell_left_out(self) -> None:
+    def _tick(self, transfers: Transfers) -> None:
+        now_s = monotonic()
+        if now_s < self._tick_at_s:
+            return
+        self._tick_at_s = now_s + TICK_S
+        transfers.tick(now_s)
         if left_out := self._lines.left_out():
             log.warning("tftp_lines_left_out", lines=left_out, most_per_second=LINES_PER_SECOND)
 

@@ -39,6 +39,8 @@ class Turns:
         self._line: dict[Peer, Waiting] = {}
         self._served: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
+        # Whether anybody's turn may have come: the line is not gone through for each packet of others.
+        self._changed = False
 
     def line_up(self, asked: Waiting) -> bool:
         """Let a client wait; who asks again keeps its place. False: there is no room."""
@@ -48,21 +50,25 @@ class Turns:
                 return False
             self._waiting[peer[0]] += 1
         self._line[peer] = asked
+        self._changed = True
         return True
 
     def take(self) -> Waiting | None:
         """The first in the line who may be served, to be told of by `served`; None where nobody may."""
-        if self._served.total() >= MOST_AT_ONCE:
+        if not self._changed:
             return None
-        for peer in self._line:
-            if self._served[peer[0]] < MOST_AT_ONCE * SHARE_OF_ONE:
-                self._served[peer[0]] += 1
-                return self._leave(peer)
+        if self._served.total() < MOST_AT_ONCE:
+            for peer in self._line:
+                if self._served[peer[0]] < MOST_AT_ONCE * SHARE_OF_ONE:
+                    self._served[peer[0]] += 1
+                    return self._leave(peer)
+        self._changed = False
         return None
 
     def served(self, client: Client) -> None:
         """One who was taken has been served."""
         _take_off(self._served, client.peer[0])
+        self._changed = True
 
     def forget_old(self, now_s: float) -> int:
         """Drop those who have not asked again; how many they were."""
