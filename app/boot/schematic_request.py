@@ -23,6 +23,9 @@ FACTORY_TIMEOUT_S = 10.0
 # An id and some JSON around it; a page of HTML from a proxy is cut here.
 _ANSWER_LIMIT_BYTES = 65_536
 _WORDS_LIMIT = 300
+# As many questions as a web process has threads. Of connections beyond that urllib3 says that they are discarded, in a
+# warning for each.
+_AT_ONCE = 32
 _ID = re.compile(r"[0-9a-f]{64}")
 _OK = (200, 201)
 # A factory that refuses an argument may quote it.
@@ -104,8 +107,8 @@ def proxied_pool(url: str) -> urllib3.PoolManager:
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.netloc):
-        return urllib3.ProxyManager(proxy)
-    return urllib3.PoolManager()
+        return urllib3.ProxyManager(proxy, maxsize=_AT_ONCE)
+    return urllib3.PoolManager(maxsize=_AT_ONCE)
 
 
 def why_failed(error: urllib3.exceptions.HTTPError) -> str:

@@ -52,6 +52,19 @@ def test_storm_of_boots_is_answered_and_asks_the_factory_once(site: WebSite) -> 
     assert set(Alarms(site.redis).take(1000)) == set(ids)
 
 
+def test_storm_of_different_images_is_answered_and_nothing_is_complained_of(tmp_path: Path) -> None:
+    with web_site(tmp_path, "--web-workers=1") as site:
+        site.factory.delay_s = 0.3
+        ids = [new_id() for _ in range(20)]
+        for number, machine_id in enumerate(ids):
+            site.put(Kind.INFRA_MACHINE, machine_id, extra_kernel_args=f"number={number}")
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(site.boot, ids))
+        assert len({answer.text for answer in answers}) == len(site.factory.bodies) == 20
+        events = Counter(line["event"] for line in site.logged() if line.get("machine_id") or line["level"] != "info")
+        assert events == {"boot_answered": 20}
+
+
 def test_answer_has_a_length_and_head_the_same(site: WebSite) -> None:
     machine_id = new_id()
     got = site.boot(machine_id)
