@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.firmware.cases import CASES, firmware_of, machine_of
+from tests.firmware.clients import Clients
 from tests.firmware.downloads import downloads
-from tests.firmware.places import Places
+from tests.firmware.places import Place, Places
 from tests.firmware.qemu import boot
 from tests.required import need
 
@@ -49,6 +50,20 @@ def places(namespaces, tmp_path_factory):
     downloads()
     with Places(tmp_path_factory.mktemp("places")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def site(places):
+    """The provider of the ordinary network, once machines can boot there."""
+    places.open({Place.SITE})
+    return places.sites[Place.SITE]
+
+
+@pytest.fixture(scope="session")
+def clients(site, places):
+    """Hosts on its LAN."""
+    with Clients(places.lans[Place.SITE]) as hosts:
+        yield hosts
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,10 @@ import contextlib
 import itertools
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from tests.netboot_clients.client import _enter
 
 # A program that is asked to end gets this long: `omni-metal run` promises ten seconds.
 STOP_S = 15
@@ -58,6 +61,11 @@ class Host:
     def run(self, command, **how):
         """Run a program here to its end; the answer is what it wrote."""
         return subprocess.run(self._here(command), check=True, capture_output=True, text=True, **how).stdout
+
+    def call(self, function, *arguments):
+        """Call a function whose sockets are to be here."""
+        with ThreadPoolExecutor(1, initializer=_enter, initargs=(self.pid,)) as one:
+            return one.submit(function, *arguments).result()
 
     def answers(self, url):
         """Whether a URL is answered with success, asked from here."""

@@ -39,11 +39,14 @@ class Places:
         return self
 
     def __exit__(self, *ended):
-        return self._all.__exit__(*ended)
+        self._all.__exit__(*ended)
+        for site in self.sites.values():
+            assert site.processes() == {}, "processes were left behind"
 
     def open(self, wanted):
-        """Set these places up, those that they need too, and wait until machines can boot there."""
-        if Place.SITE in wanted or Place.SEGMENT in wanted:
+        """Set up those of these places that are not, and what they need, and wait until machines can boot there."""
+        wanted = wanted - self.lans.keys()
+        if Place.SITE in wanted or (Place.SEGMENT in wanted and Place.SITE not in self.lans):
             self._open_site()
         if Place.ASSETS in wanted:
             self._open_assets()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.firmware.downloads import downloads
 from tests.firmware.stand_ins import FACTORY_PORT, OMNI_PORT, PROVIDER_ID
-from tests.integration.children import wait_until
+from tests.integration.children import MARK, marked_processes, wait_until
 
 PORT = 50042
 # Ten Python processes on two processors, and machines that boot on them.
@@ -28,8 +28,8 @@ class Site:
 
     def start(self, *options):
         """Start all processes."""
-        own = [sys.executable, "-m"]
-        self._stand_ins = self._host.start([*own, "tests.firmware.stand_ins", self.address], self.log, environ())
+        own, marked = [sys.executable, "-m"], environ() | {MARK: str(self._folder)}
+        self._stand_ins = self._host.start([*own, "tests.firmware.stand_ins", self.address], self.log, marked)
         factory = f"http://{self.address}:{FACTORY_PORT}"
         command = [
             *(*own, "app.cli", "run", f"--id={PROVIDER_ID}", f"--state-dir={self._folder}"),
@@ -38,11 +38,15 @@ class Site:
             *(f"--api-advertise-address={self.address}", f"--ipxe-path={downloads().ipxe}"),
             *("--disable-flower", *options),
         ]
-        self._provider = self._host.start(command, self.log, environ())
+        self._provider = self._host.start(command, self.log, marked)
 
     def wait_up(self):
         """Wait until machines can boot."""
         wait_until(self._is_up, UP_S)
+
+    def processes(self):
+        """All of its processes that live: pid -> command line."""
+        return marked_processes(self._folder)
 
     def logged(self):
         """All that it has logged, as text."""
