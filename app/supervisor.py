@@ -73,7 +73,8 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
     say_what_is_missing(settings)
     options, secrets = secrets_apart(options)
     environ = {**environ, **_flower_link(settings), **secrets, CHECKED: "1"}
-    children = [Child(name, _command(words, options), environ) for name, words in _processes(settings).items()]
+    processes = _processes(settings).items()
+    children = [Child(name, _command(words, options), _environ_of(name, environ)) for name, words in processes]
     log.info("starting", address=f"{settings.api_advertise_address}:{settings.api_port}", id=settings.id)
     return Supervisor(children, last).run()
 
@@ -81,6 +82,14 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
 def _processes(settings: Settings) -> dict[str, tuple[str, ...]]:
     left_out = {"flower": settings.disable_flower, "netboot": settings.disable_dhcp_proxy}
     return {name: words for name, words in PROCESSES.items() if not left_out.get(name)}
+
+
+def _environ_of(name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What stands in the environment of a process; that which speaks with strangers knows no secret."""
+    if name != "netboot":
+        return dict(environ)
+    secrets = {option.variable for option in OPTIONS.values() if option.secret}
+    return {variable: value for variable, value in environ.items() if variable not in secrets}
 
 
 def _check_netboot(settings: Settings) -> None:

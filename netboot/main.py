@@ -27,7 +27,7 @@ from netboot.forked import ForkedChild
 from netboot.place import place_of
 from netboot.ports import open_ports
 from netboot.rights import User, drop_rights, user_named
-from netboot.serving import load_while_we_may, serve_dhcp, serve_tftp
+from netboot.serving import load, serve_dhcp, serve_tftp
 
 log = structlog.get_logger()
 
@@ -88,8 +88,7 @@ def _run(settings: Settings, *, dry_run: bool) -> int:
         )
     with open_ports(settings, place) as ports:
         sign = _sign(settings)
-        if user is not None:
-            load_while_we_may(user)
+        load()
         drop_rights(user)
         children = (
             ForkedChild("netboot-dhcp", partial(serve_dhcp, settings, ports, place, dry_run=dry_run)),

@@ -1,11 +1,14 @@
 """`omni-metal run` with DHCP proxy and TFTP, on a host of its own: started, kept up, gone, or refused."""
 
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
 from app.supervisor import PROCESSES
+from lab.omni.keys import make_key
 from tests.integration.children import marked_processes, wait_until
 from tests.integration.netboot_place import BINARIES, NOBODY, NetbootHost, can_run, rights
 from tests.required import need
@@ -13,6 +16,7 @@ from tests.required import need
 pytestmark = pytest.mark.integration
 
 OMNI = "--omni-api-endpoint=http://127.0.0.1:1"
+KEY = make_key("bare-metal").variable
 # Nine Python processes on two busy cores.
 UP_S = 60
 
@@ -29,8 +33,8 @@ def pids_of(host, name):
     return [pid for pid, command in marked_processes(host.folder).items() if wanted in f"{command} "]
 
 
-def started(host, *words):
-    process = host.start(OMNI, *words, command="run")
+def started(host, *words, **how):
+    process = host.start(OMNI, *words, command="run", **how)
 
     def serves():
         assert process.poll() is None, host.said()
@@ -41,11 +45,14 @@ def started(host, *words):
 
 
 def test_machines_boot_by_run_alone_until_it_is_stopped(host):
-    process = started(host)
+    process = started(host, "--api-token=canary-1", environ={"OMNI_SERVICE_ACCOUNT_KEY": KEY})
+    for pid in pids_of(host, "netboot"):
+        assert rights(pid)["Uid"] == [NOBODY] * 4
+        known = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert not re.search(b"canary|SERVICE_ACCOUNT|REDIS", known)
     [offer] = host.offers()
     assert offer.boot_file == "undionly.kpxe"
     assert host.fetched("snp.efi") == BINARIES["snponly.efi"]
-    assert all(rights(pid)["Uid"] == [NOBODY] * 4 for pid in pids_of(host, "netboot"))
     for pid in pids_of(host, "netboot"):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: host.names().count("tftp_serving") == 2, UP_S)
