@@ -101,7 +101,8 @@ class TftpServer:
             try:
                 self._take(datagram, client)
             except Exception:  # the outer edge: the next datagram is another client's
-                log.exception("tftp_datagram_broke", address=client.peer[0])
+                if self._lines.take():
+                    log.exception("tftp_datagram_broke", address=client.peer[0])
 
     def _take(self, datagram: bytes, client: Client) -> None:
         if self._single_port and datagram[:2] not in REQUESTS and self._transfers.hand_on(datagram, client):
@@ -124,7 +125,10 @@ class TftpServer:
         self._transfers.counted["refused"] += 1
         if self._lines.take():
             log.info("tftp_refused", address=client.peer[0], name=_shown(verdict.asked), reason=verdict.reason)
-        send(self._listener, verdict.packet, client)
+        try:
+            send(self._listener, verdict.packet, client)
+        except OSError as error:  # such as to port 0, which anybody may write into a packet
+            log.debug("tftp_cannot_send", address=client.peer[0], reason=str(error))
 
 
 def _words(verdict: Verdict, files: Mapping[str, bytes]) -> dict[str, str]:

@@ -89,7 +89,7 @@ class Transfer(BaseHandler):  # type: ignore[misc]  # fbtftp has no types
         except ConnectionRefusedError:
             sys.exit(self._unless_all_is_sent(Outcome.CLIENT_GONE))
         except OSError as error:
-            log.debug("tftp_cannot_send", name=self._path, reason=str(error))
+            log.debug("tftp_cannot_send", address=self._peer[0], reason=str(error))
             sys.exit(Outcome.NO_NETWORK)
         except Exception:  # the outer edge of the child: its parent goes on, whatever it was
             log.exception("tftp_transfer_broke", name=self._path)
