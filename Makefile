@@ -8,10 +8,10 @@ ARGS ?=
 SIDE_BY_SIDE := -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab ipxe test test-interop check bench bench-omni bench-boot faults protos docs clean
+.PHONY: help setup lab ipxe test test-firmware test-interop check bench bench-omni bench-boot faults protos docs clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=/path/to/python3.12 chooses the Python of make setup (3.11 to 3.13)"
 
 setup: $(STAMP) ## make .venv with everything in it
@@ -30,6 +30,9 @@ ifeq ($(ARGS),)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+test-firmware: $(STAMP) ## boot real firmware in networks of its own; prints a table; needs root, QEMU, dnsmasq
+	@$(BIN)/python -m pytest -p tests.firmware_table -m firmware tests/firmware $(ARGS)
 
 test-interop: $(STAMP) ## against the libraries of a real Omni and of real agents; needs Go
 	@$(BIN)/python -m pytest tests/interop $(ARGS)
