@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-# Twice what a thousand machines that boot within ten seconds cause; a flood fills no disk (some 100 KB a second).
+# More than a thousand machines cause that boot within ten seconds; a flood fills no disk (some 100 KB a second).
 LINES_PER_SECOND: Final = 500
 
 

@@ -30,7 +30,7 @@ START_S = 20
 # It takes a tenth of a second, and more where four processes share two cores.
 STOP_S = 10
 # An answer within this is "at once" on two busy cores; alone it takes a millisecond.
-AT_ONCE_S = 1.0
+AT_ONCE_S = 2.0
 # Python's allocator may take this much for what it has seen; a leak of 100 bytes a packet would be more.
 RSS_BOUND_KIB = 2048
 
@@ -222,7 +222,8 @@ def test_burst_of_3000_machines_is_answered_without_a_loss(site, server, record_
 
 
 def test_10000_malformed_packets_do_no_harm(site, server):
-    flood("eth0", malformed(1000, 1), site.client.pid, server=OURS)  # what is loaded once
+    # What is loaded once, and as many packets in memory as ever wait there.
+    flood("eth0", malformed(4000, 1), site.client.pid, server=OURS, at_once=4000)
     before_kib = server.rss_kib()
     assert flood("eth0", malformed(10_000, 2), site.client.pid, server=OURS) == 0
     flood("eth0", damaged(2000, 3), site.client.pid, server=OURS)

@@ -157,10 +157,10 @@ def burst(interface, at=None, count=3000, size=500, wait_s=ANSWER_S):
     return Burst(count, len(answered), time.monotonic() - began_s)
 
 
-def flood(interface, packets, at=None, server=None):
+def flood(interface, packets, at=None, server=None, at_once=FLOOD_AT_ONCE):
     """Send packets to port 67, and to 4011 of `server` where one is named; count what comes back.
 
-    Slowly enough that each is looked at: what was lost before could do no harm.
+    Slowly enough that each is looked at, as what is lost before can do no harm; more `at_once` fill all buffers.
     """
     heard = 0
     with client_socket(interface, 68, at) as sending:
@@ -168,7 +168,7 @@ def flood(interface, packets, at=None, server=None):
             sending.sendto(packet, (BROADCAST, 67))
             if server:
                 sending.sendto(packet, (server, 4011))
-            if number % FLOOD_AT_ONCE == 0:
+            if number % at_once == 0:
                 time.sleep(FLOOD_PAUSE_S)
                 heard += _drain(sending)
         time.sleep(SILENCE_S)
