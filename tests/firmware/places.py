@@ -91,7 +91,7 @@ class Places:
         lan, router = self._lan(Place.SEGMENT, 73), self.host("router and DHCP server")
         self.lans[Place.SITE].plug(router, 9)
         address = lan.plug(router, 1, "eth1")
-        router.run(["sysctl", "-q", "net.ipv4.ip_forward=1"])
+        router.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
         # With no interface named it takes port 67 for itself.
         start_dnsmasq(router, lan.network, self._folder / "dnsmasq-alone", "--dhcp-option-force=60,PXEClient")
         log = self.logs[Place.SEGMENT] = self._folder / "netboot"
