@@ -1,6 +1,7 @@
 """`omni-metal netboot` on a host of its own: what it may do, what it survives, what it leaves behind (nothing)."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -199,10 +200,12 @@ def other_user(host):
     for folder in (public, public / "state"):
         os.chown(folder, 65534, 65534)
 
-    def start(*rights):
-        options = (f"--ipxe-path={public / 'ipxe'}", f"--state-dir={public / 'state'}")
+    def start(*rights, further=()):
+        options = (f"--ipxe-path={public / 'ipxe'}", f"--state-dir={public / 'state'}", *further)
         return host.start(*options, python=(*AS_NOBODY, *rights, python), environ={"PYTHONPATH": path})
 
+    start.closed = public / "closed"
+    start.closed.mkdir(mode=0o700)
     yield start
     shutil.rmtree(public)
 
@@ -213,6 +216,15 @@ def test_user_with_the_one_capability_serves_and_gives_it_up(host, other_user):
         found = rights(pid)
         assert found["Uid"] == [NOBODY] * 4
         assert {found[name][0] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+    assert host.answers()
+
+
+def test_user_who_may_not_read_the_state_directory_is_told_or_served_without_it(host, other_user):
+    own = f"--state-dir={other_user.closed / 'state'}"
+    assert other_user(*MAY_BIND, further=(own, "--ipxe-path=")).wait(20) == 1
+    assert re.fullmatch(r"omni-metal: the iPXE binaries in .*/closed/state/ipxe cannot be .*\n", host.said())
+    host.up(other_user(*MAY_BIND, further=(own,)))
+    assert "netboot_shows_no_sign" in host.names()
     assert host.answers()
 
 

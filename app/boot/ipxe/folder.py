@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -31,7 +32,8 @@ def folder_of(settings: Settings) -> Path:
     if settings.ipxe_path:
         return settings.ipxe_path
     own = own_folder(settings)
-    return IMAGE_FOLDER if not own.exists() and IMAGE_FOLDER.exists() else own
+    # The state directory may be another user's, whose content we may not even ask for.
+    return IMAGE_FOLDER if not os.access(own, os.R_OK) and IMAGE_FOLDER.exists() else own
 
 
 def read_binaries(settings: Settings) -> Mapping[Binary, bytes]:
