@@ -91,3 +91,15 @@ def test_socket_gets_all_that_a_proxy_beside_a_dhcp_server_needs(monkeypatch):
     assert (socket.SOL_SOCKET, socket.SO_REUSEADDR) in opened.options
     assert (socket.SOL_SOCKET, socket.SO_BROADCAST) in opened.options
     assert not opened.closed
+
+
+def test_host_without_ipv6_gets_an_ordinary_socket(monkeypatch):
+    def made(family, _kind):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return Refusing(errno.EPERM, at=33)
+
+    monkeypatch.setattr(socket, "socket", made)
+    options = sockets.open_socket("eth0", 67).options
+    assert (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) not in options
+    assert (socket.SOL_SOCKET, sockets._SO_ATTACH_FILTER) in options
