@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import monotonic
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import redis
 import structlog
@@ -73,7 +73,8 @@ class Presence:
         self._held: dict[str, Session] = {}
         self._places = asyncio.Semaphore(REGISTRY_CALLS_AT_ONCE)
         self._outage = False
-        self._started: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._started: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -91,15 +92,14 @@ class Presence:
 
     async def registered(self, machine_id: str) -> Registered | None:
         """The tunnel of a machine in whichever gateway; None where there is none, or Redis does not say."""
-        try:
-            async with asyncio.timeout(HOLDER_LIMIT_S):
-                return await self._tell(lambda: self._registry.holder(machine_id))
-        except TimeoutError:
-            return None
+        asking = self._start(self._tell(lambda: self._registry.holder(machine_id)))
+        await asyncio.wait({asking}, timeout=HOLDER_LIMIT_S)  # not cut short: it would cost the connection to Redis
+        return asking.result() if asking.done() else None
 
     async def refused(self, session: Session) -> None:
         """A second tunnel of a machine was not let in."""
-        await self._tell(lambda: self._registry.refused(session.machine_id, session.address))
+        telling = self._tell(lambda: self._registry.refused(session.machine_id, session.address))
+        await asyncio.shield(self._start(telling))
 
     def arrive(self, session: Session) -> Awaitable[None]:
         """Hold a new tunnel from now on; an older one of the same machine closes. Wait to have the registry told."""
@@ -162,6 +162,7 @@ class Presence:
         if self._started:
             await asyncio.wait(self._started, timeout=FAREWELL_LIMIT_S)
         await self._tell(lambda: self._registry.leave(self.gateway_id))
+        self._closed = True  # the last handlers may still have something to say, and Redis is let go of now
 
     async def _unregister_ended(self, renewed: Mapping[str, int]) -> None:
         # The renewal may have put back what was taken out while it ran.
@@ -195,7 +196,7 @@ class Presence:
         if self._held.get(machine_id) is not session:
             self.depart(session)  # it ended while it was being registered
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.create_task(work)
         self._started.add(task)
         task.add_done_callback(self._started.discard)
@@ -208,9 +209,9 @@ class Presence:
         await self._tell(lambda: self._registry.unregister(machine_id, number))
 
     async def _tell(self, call: Callable[[], Awaitable[_T]]) -> _T | None:
-        """Make a call to the registry; None during an outage, which only a renewal can end."""
+        """Make a call to the registry; None after the end, and in an outage, which only a renewal can end."""
         async with self._places:
-            if self._outage:
+            if self._outage or self._closed:
                 return None
             try:
                 return await call()

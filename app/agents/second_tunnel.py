@@ -11,15 +11,13 @@ Without Redis only this gateway's own tunnels are known.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 
@@ -30,8 +28,8 @@ log = structlog.get_logger()
 
 # An agent answers within milliseconds, also amid a wipe; a machine that came back with another lease waits for this.
 ASK_LIMIT_S: Final = 2.0
-# Tunnels that may wait for their turn to ask about one machine. An honest one comes alone, and dials again.
-WAITING: Final = 8
+# Tunnels that may ask about one machine at a time. An honest one comes alone, and dials again.
+ASKING: Final = 8
 # While a tunnel asks, the first one may give way to a third from yet another place; so often that is looked at anew.
 ROUNDS: Final = 3
 # A refused agent dials again each second or so: one line in a while is enough, for so many at a time.
@@ -55,19 +53,13 @@ class _First:
     ask: Callable[[], Awaitable[bool]] = field(compare=False)
 
 
-@dataclass(slots=True)
-class _Door:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-
-
 class Admission:
     """Lets second tunnels in, or refuses them."""
 
     def __init__(self, presence: Presence, ask_elsewhere: AskElsewhere) -> None:
         self._presence = presence
         self._ask_elsewhere = ask_elsewhere
-        self._doors: dict[str, _Door] = {}
+        self._asking = Counter[str]()
         self._seldom = _Seldom()
 
     async def admit(self, session: Session) -> None:
@@ -75,16 +67,26 @@ class Admission:
         first = await self._first(session)
         if first is None:
             return
-        async with self._turn(session, first):
-            for _ in range(ROUNDS):
-                first = await self._first(session)
-                if first is None:
-                    return
-                if await first.ask():
-                    break
-                if await self._first(session) == first:
-                    return
-            await self._refuse(session, first)
+        machine_id = session.machine_id
+        if self._asking[machine_id] >= ASKING:
+            await self._refuse(session, first, "whose agent is being asked for others")
+        self._asking[machine_id] += 1
+        try:
+            await self._hold_against(session, first)
+        finally:
+            self._asking[machine_id] -= 1
+            if not self._asking[machine_id]:
+                del self._asking[machine_id]
+
+    async def _hold_against(self, session: Session, first: _First) -> None:
+        for _ in range(ROUNDS):
+            if await first.ask():
+                break
+            now = await self._first(session)
+            if now is None or now == first:
+                return
+            first = now
+        await self._refuse(session, first, "whose agent answers")
 
     async def _first(self, session: Session) -> _First | None:
         """The newest tunnel of the machine, if it came from another address."""
@@ -101,22 +103,7 @@ class Admission:
             return None
         return None if first.address == session.address else first
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, session: Session, first: _First) -> AsyncIterator[None]:
-        """Ask about a machine for one tunnel after the other: the next one is held against whoever was let in."""
-        door = self._doors.setdefault(session.machine_id, _Door())
-        if door.waiting >= WAITING:
-            await self._refuse(session, first)
-        door.waiting += 1
-        try:
-            async with door.lock:
-                yield
-        finally:
-            door.waiting -= 1
-            if not door.waiting:
-                del self._doors[session.machine_id]
-
-    async def _refuse(self, session: Session, first: _First) -> None:
+    async def _refuse(self, session: Session, first: _First, why: str) -> NoReturn:
         machine_id, address = session.machine_id, session.address
         refused = self._seldom.unsaid((machine_id, address))
         if refused:
@@ -124,7 +111,7 @@ class Admission:
                 "tunnel_refused", machine_id=machine_id, address=address, stands_from=first.address, refused=refused
             )
         await self._presence.refused(session)
-        raise TunnelRefused("the machine has a tunnel from another address, and the agent there answers")
+        raise TunnelRefused(f"the machine has a tunnel from another address, {why}")
 
 
 class _Seldom:

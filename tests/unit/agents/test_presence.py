@@ -214,6 +214,39 @@ def test_end_of_the_gateway_closes_and_takes_out_everything():
     run(story)
 
 
+def test_question_to_the_registry_is_not_cut_short_when_its_asker_goes():
+    async def story(presence, registry):
+        registry.slow, cut = asyncio.Event(), []
+
+        async def holder(machine_id):
+            try:
+                await registry.slow.wait()
+            except asyncio.CancelledError:
+                cut.append(machine_id)
+                raise
+
+        registry.holder = holder
+        asking = asyncio.ensure_future(presence.registered(ID))
+        await soon()
+        asking.cancel()
+        await soon()
+        registry.slow.set()
+        await presence.close("stopping")
+        assert cut == []
+
+    run(story)
+
+
+def test_nothing_is_told_after_the_end_of_the_gateway():
+    async def story(presence, registry):
+        await presence.close("stopping")
+        await presence.refused(session())
+        await presence.arrive(session())
+        assert (registry.refusals, registry.entries) == ([], {})
+
+    run(story)
+
+
 def test_end_of_the_gateway_during_an_outage_is_quick():
     async def story(presence, registry):
         one = session()

@@ -193,8 +193,8 @@ def test_flood_of_second_tunnels_is_refused_and_leaves_the_first_alone_and_the_n
         old = await gateway.dial(HERE, alive=False)
         flood = [asyncio.ensure_future(gateway.refuses(THERE)) for _ in range(100)]
         await asyncio.sleep(LIMIT_S / 10)
-        assert sum(each.done() for each in flood) == 100 - second_tunnel.WAITING
-        old.agent.alive = True  # from the next greeting on
+        assert sum(each.done() for each in flood) == 100 - second_tunnel.ASKING
+        old.agent.alive = True  # at the next greeting
         for each in flood:
             each.cancel()
         await asyncio.gather(*flood, return_exceptions=True)
