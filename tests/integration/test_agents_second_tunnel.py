@@ -139,7 +139,7 @@ def test_gateway_that_is_gone_says_nothing_for_its_agent(server):
         machine = Machine()
         async with a_site(server) as site:
             with way_from(site, THERE) as there:
-                entry = {"gateway": "g-gone", "address": "127.0.0.1:1", "tunnel": HERE, "opened_ms": 1, "hello_ms": 1}
+                entry = {"gateway": "g-gone", "address": "127.0.0.1:1", "tunnel": HERE, "opened_ms": 1, "hello_ms": 0}
                 site.sync_redis.hset(agent_key(machine.id), mapping={**entry, "number": 1})
                 began_s = time.monotonic()
                 await site.connect(machine, address=there)
