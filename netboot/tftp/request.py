@@ -79,7 +79,7 @@ def _agreed(words: list[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _ours(option: str, wanted: str) -> str | None:
-    if not (wanted.isascii() and wanted.isdecimal() and len(wanted) <= MOST_DIGITS):
+    if not wanted.isdecimal() or len(wanted) > MOST_DIGITS:
         return None
     number = int(wanted)
     match option:
