@@ -20,6 +20,7 @@ UP_S = 20
 # What a server that must not answer is given to do so; a good one needs milliseconds.
 SILENT_S = 1.5
 READ, DATA, ACK = 1, 3, 4
+BLOCK_BYTES = 512
 # Has the UDP port argv[1], and lets others share it where there is an argv[2].
 HOLDER = """
 import socket, sys, time
@@ -91,9 +92,9 @@ class NetbootHost:
     def names(self):
         return [event["event"] for event in self.events()]
 
-    def children(self, process):
-        """Process ids of the living children of the netboot process, by name."""
-        own = [pid for pid in marked_processes(self.folder) if parent_of(pid) == process.pid]
+    def children(self, parent):
+        """Process ids of the living children of a process, by name."""
+        own = [pid for pid in marked_processes(self.folder) if parent_of(pid) == parent]
         return {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in own}
 
     def offers(self, **how):
@@ -101,28 +102,42 @@ class NetbootHost:
             return [heard.answer for heard in client.offers(**how)]
 
     def fetched(self, name, wait_s=5.0):
-        """A small file by TFTP; None: no answer at all."""
-        with client_socket("lo", 0, self.host.pid) as asking:
-            asking.settimeout(wait_s)
-            asking.sendto(struct.pack("!H", READ) + name.encode() + b"\0octet\0", (ADDRESS, 69))
-            try:
-                packet, source = asking.recvfrom(1024)
-            except TimeoutError:
-                return None
-            code, number = struct.unpack_from("!HH", packet)
-            assert (code, number) == (DATA, 1), packet
-            asking.sendto(struct.pack("!HH", ACK, 1), source)
-            return packet[4:]
+        """A file by TFTP; None: no answer at all."""
+        return fetch(name, wait_s, self.host.pid)
 
     def answers(self):
         """Whether a machine gets an offer and its file now."""
         return bool(self.offers(wait_s=SILENT_S)) and self.fetched("snp.efi", SILENT_S) == BINARIES["snponly.efi"]
 
 
+def all_children(parent):
+    """Process ids of the children of a process, dead ones that it has not buried too."""
+    return {int(path.name) for path in Path("/proc").glob("[0-9]*") if parent_of(int(path.name)) == parent}
+
+
 def parent_of(pid):
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return 0
+
+
+def fetch(name, wait_s=5.0, at=None):
+    """A file by TFTP from the loopback of a process' network; None: no answer at all."""
+    content, number = b"", 0
+    with client_socket("lo", 0, at) as asking:
+        asking.settimeout(wait_s)
+        asking.sendto(struct.pack("!H", READ) + name.encode() + b"\0octet\0", (ADDRESS, 69))
+        while len(content) == number * BLOCK_BYTES:
+            try:
+                packet, source = asking.recvfrom(1024)
+            except TimeoutError:
+                assert not number, f"block {number + 1} of {name} did not come"
+                return None
+            number += 1
+            assert struct.unpack_from("!HH", packet) == (DATA, number), packet
+            content += packet[4:]
+            asking.sendto(struct.pack("!HH", ACK, number), source)
+    return content
 
 
 def rights(pid):

@@ -15,7 +15,18 @@ import pytest
 
 from config.paths import run_dir_path
 from tests.integration.children import marked_processes, wait_until
-from tests.integration.netboot_place import ADDRESS, BINARIES, HOLDER, NOBODY, SILENT_S, NetbootHost, can_run, rights
+from tests.integration.netboot_place import (
+    ADDRESS,
+    BINARIES,
+    HOLDER,
+    NOBODY,
+    SILENT_S,
+    NetbootHost,
+    all_children,
+    can_run,
+    parent_of,
+    rights,
+)
 from tests.netboot_clients.client import client_socket
 from tests.required import need
 
@@ -49,7 +60,7 @@ def test_ports_are_tried_without_loading_what_serves_them():
 
 def test_all_processes_serve_without_any_right(host):
     process = host.up(host.start())
-    for pid in (process.pid, *host.children(process).values()):
+    for pid in (process.pid, *host.children(process.pid).values()):
         found = rights(pid)
         assert found["Uid"] == found["Gid"] == [NOBODY] * 4
         assert found["Groups"] == []
@@ -94,6 +105,20 @@ def test_end_during_a_transfer_leaves_no_transfer(host, number, status):
         wait_until(lambda: not marked_processes(host.folder), 3)
 
 
+def test_first_process_of_a_container_keeps_no_dead(host):
+    """There the transfers of a TFTP child that was killed become its own."""
+    unsharing = host.up(host.start(python=("unshare", "--pid", "--fork", "--kill-child", sys.executable)))
+    [first] = [pid for pid in marked_processes(host.folder) if parent_of(pid) == unsharing.pid]
+    tftp = host.children(first)["netboot-tftp"]
+    with client_socket("lo", 0, host.host.pid) as asking:
+        asking.settimeout(5)
+        asking.sendto(b"\0\1snp.efi\0octet\0", (ADDRESS, 69))
+        asking.recv(1024)
+        os.kill(tftp, signal.SIGKILL)
+    wait_until(lambda: host.children(first).get("netboot-tftp", tftp) != tftp, 10)
+    wait_until(lambda: all_children(first) == set(host.children(first).values()), 5)
+
+
 def test_end_of_whoever_started_it_ends_it_although_its_user_has_changed(host):
     log = host.folder / "log"
     parent = host.host.start([sys.executable, "-c", PARENT, *host.options()], log, host.environ())
@@ -106,9 +131,9 @@ def test_end_of_whoever_started_it_ends_it_although_its_user_has_changed(host):
 @pytest.mark.parametrize("child", ["netboot-dhcp", "netboot-tftp"])
 def test_child_that_is_killed_is_started_again_and_answers(host, child):
     process = host.up(host.start())
-    first = host.children(process)
+    first = host.children(process.pid)
     os.kill(first[child], signal.SIGKILL)
-    second = wait_until(lambda: host.children(process).keys() == first.keys() and host.children(process), 5)
+    second = wait_until(lambda: host.children(process.pid).keys() == first.keys() and host.children(process.pid), 5)
     assert second[child] != first[child]
     wait_until(host.answers)
     assert rights(second[child])["Uid"] == [NOBODY] * 4
@@ -123,9 +148,9 @@ def test_program_that_its_user_cannot_read_starts_its_children_again_too(host):
         shutil.copytree(ROOT / package, program / package, ignore=shutil.ignore_patterns("__pycache__"))
     program.chmod(0o700)
     process = host.up(host.start(environ={"PYTHONPATH": str(program)}))
-    for pid in host.children(process).values():
+    for pid in host.children(process.pid).values():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: host.names().count("process_ended") == 2 and len(host.children(process)) == 2, 5)
+    wait_until(lambda: host.names().count("process_ended") == 2 and len(host.children(process.pid)) == 2, 5)
     wait_until(host.answers)
 
 
@@ -212,7 +237,7 @@ def other_user(host):
 
 def test_user_with_the_one_capability_serves_and_gives_it_up(host, other_user):
     process = host.up(other_user(*MAY_BIND))
-    for pid in (process.pid, *host.children(process).values()):
+    for pid in (process.pid, *host.children(process.pid).values()):
         found = rights(pid)
         assert found["Uid"] == [NOBODY] * 4
         assert {found[name][0] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
