@@ -44,6 +44,7 @@ CASES = {
     "uefi-pxe": Case("OVMF, PXE", qemu.OVMF_PXE, ("snp.efi", SCRIPT), OVMF),
     "uefi-http": Case("OVMF, HTTP boot", qemu.OVMF_HTTP, ("/tftp/amd64/snp.efi", SCRIPT), OVMF),
     "arm64-pxe": Case("AAVMF, PXE", qemu.AAVMF_PXE, ("snp-arm64.efi", SCRIPT), AAVMF, arch="arm64"),
+    "arm64-http": Case("AAVMF, HTTP boot", qemu.AAVMF_HTTP, ("/tftp/arm64/snp.efi", SCRIPT), AAVMF, arch="arm64"),
     "uefi-assets": Case("OVMF, PXE", qemu.OVMF_PXE, ("snp.efi", SCRIPT), OVMF, Place.ASSETS),
     "uefi-4011": Case("OVMF, PXE", qemu.OVMF_PXE, ("snp.efi", SCRIPT), OVMF, Place.SEGMENT),
 }

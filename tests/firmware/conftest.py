@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import StartError
 from tests.firmware.cases import CASES, firmware_of, machine_of
 from tests.firmware.clients import Clients
 from tests.firmware.downloads import downloads
@@ -45,9 +46,17 @@ def namespaces():
 
 
 @pytest.fixture(scope="session")
-def places(namespaces, tmp_path_factory):
+def fetched():
+    """Kernels and iPXE are there."""
+    try:
+        return downloads()
+    except StartError as error:
+        return need(f"kernels and iPXE cannot be fetched: {error}")
+
+
+@pytest.fixture(scope="session")
+def places(namespaces, fetched, tmp_path_factory):
     """The networks; a test opens what it needs."""
-    downloads()
     with Places(tmp_path_factory.mktemp("places")) as opened:
         yield opened
 

@@ -4,18 +4,23 @@ import subprocess
 
 from app.boot.ipxe import debian as private_apt
 from app.boot.ipxe.binaries import PACKAGE
+from app.errors import StartError
 
 # Kernels have 30 MB; a mirror that needs longer is of no use.
 FETCH_S = 180
 
 
 class Debian:
-    """The packages of the suite of our iPXE; `folder`, which must be new, holds nothing of worth afterwards."""
+    """The packages of the suite of our iPXE; `folder`, which must be new, holds nothing of worth afterwards.
+
+    Raises StartError where one cannot be had.
+    """
 
     def __init__(self, folder):
         folder.mkdir()
         mirrors = private_apt._mirrors("apt-get", folder)
-        assert mirrors, "apt here names no mirror of Debian"
+        if not mirrors:
+            raise StartError("apt here names no mirror of Debian")
         private_apt._write_sources(folder, mirrors, PACKAGE.suite)
         self._folder = folder
         self._apt("apt-get", "update")
@@ -36,5 +41,6 @@ class Debian:
     def _apt(self, program, *words):
         options = [*private_apt._options(self._folder), "--option", "APT::Architectures=amd64,arm64"]
         done = private_apt._run([program, *options, *words], self._folder, FETCH_S)
-        assert done.returncode == 0, f"{program} {' '.join(words)}: {done.stderr}"
+        if done.returncode:
+            raise StartError(f"{program} {' '.join(words)}: {done.stderr}")
         return done.stdout

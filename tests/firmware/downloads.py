@@ -58,7 +58,7 @@ class Downloads:
 
 
 def downloads():
-    """All that is needed, fetched where it is not there."""
+    """All that is needed, fetched where it is not there. Raises StartError where it cannot be had."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     fetched = Downloads(cache / "omni-metal-tests" / "firmware")
     put(fetched.ipxe)

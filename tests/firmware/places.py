@@ -21,7 +21,7 @@ class Place(enum.StrEnum):
     """Where a machine boots."""
 
     SITE = "DHCP server on another host"
-    ASSETS = "DHCP server beside us at port 67; local assets; single-port TFTP"
+    ASSETS = "DHCP server beside us at port 67; local assets; single-port TFTP; TLS"
     SEGMENT = "DHCP server with port 67 for itself; netboot at 4011 alone, apart from web"
 
 
@@ -84,7 +84,7 @@ class Places:
         start_dnsmasq(host, lan.network, self._folder / "dnsmasq-beside", "--bind-interfaces", "--interface=eth0")
         assets = self._folder / "assets"
         _fill(assets)
-        options = ("--use-local-boot-assets", f"--boot-assets-path={assets}", "--tftp-single-port")
+        options = ("--use-local-boot-assets", f"--boot-assets-path={assets}", "--tftp-single-port", "--tls-enabled")
         self._site(Place.ASSETS, host, address).start(*options)
 
     def _open_segment(self):

@@ -8,7 +8,7 @@ from tests.firmware.downloads import downloads
 from tests.firmware.stand_ins import FACTORY_PORT, OMNI_PORT, PROVIDER_ID
 from tests.integration.children import MARK, marked_processes, wait_until
 
-PORT = 50042
+PORT, TLS_PORT = 50042, 50043
 # Ten Python processes on two processors, and machines that boot on them.
 UP_S = 90
 
@@ -21,6 +21,7 @@ class Site:
         folder.mkdir()
         self._host, self.address, self._folder = host, address, folder
         self.log = folder / "log"
+        self.agents_dial = f"{address}:{PORT}"
 
     @property
     def url(self):
@@ -28,6 +29,8 @@ class Site:
 
     def start(self, *options):
         """Start all processes."""
+        if "--tls-enabled" in options:
+            self.agents_dial = f"https://{self.address}:{TLS_PORT}"
         own, marked = [sys.executable, "-m"], environ() | {MARK: str(self._folder)}
         self._stand_ins = self._host.start([*own, "tests.firmware.stand_ins", self.address], self.log, marked)
         factory = f"http://{self.address}:{FACTORY_PORT}"
