@@ -18,10 +18,10 @@ from tests.netboot_clients.tftp_faults import FAULTS, commit
 pytestmark = pytest.mark.integration
 
 WAYS = {"own ports": (), "single port": ("--single-port",)}
-# A good client's two kilobytes take a millisecond alone.
-AT_ONCE_S = 2.0
-# A client that never answers is given up after six seconds.
-GIVEN_UP_S = 20
+# A good client's two kilobytes take milliseconds alone, and more where four processes share two cores.
+AT_ONCE_S = 5.0
+# A client that never answers is given up after six seconds, and a hundred of one address need three turns.
+GIVEN_UP_S = 60
 # Python's allocator may take this much for what it has seen; a leak of 200 bytes a datagram would be more.
 RSS_BOUND_KIB = 1024
 DATAGRAMS = 6000
@@ -70,7 +70,7 @@ def test_size_is_told_and_the_file_comes_after_the_question(place):
         client.socket.sendto(b"\0\5\0\10User aborted the transfer\0", peer)
         # The same request from the same port: no repetition, although the first child may not have ended yet.
         assert client.fetch("big.bin", *PROBE) == BIG
-    assert place.lines("tftp_unfinished") == []
+    assert [line for line in place.lines("tftp_unfinished") if line["name"] == "big.bin"] == []
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -111,8 +111,7 @@ def test_one_address_leaves_room_for_others_and_silence_ends_each(own_place):
     assert len(own_place.children()) <= 64
     for client in clients:
         client.socket.close()
-    wait_until(lambda: not own_place.children(), GIVEN_UP_S)
-    assert own_place.zombies() == []
+    wait_until(lambda: not own_place.children() and not own_place.zombies(), GIVEN_UP_S)
     assert fetch(own_place) == SMALL
 
 
