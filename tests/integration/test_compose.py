@@ -1,14 +1,19 @@
 """docker-compose.yml as it stands: built, started, a life lived through it, a worker lost, all taken down."""
 
+import hashlib
 import os
 import signal
+import socket
 import subprocess
+import time
 
 import pytest
 
 from app.boot.ipxe.binaries import PACKAGE, Binary
 from tests.integration.children import wait_until
 from tests.integration.compose_site import BASE, BUILD_S, ComposeSite, Engine, can_run, compose_binary, copy_project
+from tests.integration.netboot_place import fetch, rights
+from tests.netboot_clients.packets import read, request
 from tests.required import need
 
 # On two busy cores a minute goes into the base, one into the image, one into the life.
@@ -19,7 +24,8 @@ REDIS_PASSWORD = "sesame-redis"
 FLOWER_PASSWORD = "sesame-flower"
 UP_S = 180
 LIFE_S = 240
-CHECKED = {"redis", "web", "gateway", "watcher", "worker-bmc", "worker-poll", "worker-wipe", "beat", "flower"}
+QUEUES = ("bmc", "poll", "wipe")
+CHECKED = {"redis", "web", "netboot", "gateway", "watcher", "beat", "flower"} | {f"worker-{name}" for name in QUEUES}
 HASH = """
 import hashlib, sys, urllib.request
 print(hashlib.sha256(urllib.request.urlopen(sys.argv[1], timeout=10).read()).hexdigest())
@@ -54,6 +60,8 @@ def site(tmp_path_factory):
             "PROVIDER_IMAGE": IMAGE,
             "REDIS_PASSWORD": REDIS_PASSWORD,
             "LAB_MACHINES": "1",
+            "COMPOSE_PROFILES": "lab,netboot",
+            "OMNI_METAL_DHCP_PROXY_IFACE_OR_IP": "lo",
         }
         with ComposeSite(engine, context, **environ) as running:
             running.compose("build", timeout_s=BUILD_S)
@@ -84,7 +92,8 @@ def test_containers_have_no_rights_and_show_no_password(site):
         assert "no-new-privileges:true" in known["HostConfig"]["SecurityOpt"], service
         processes = site.processes(service)
         assert processes, service
-        assert not [user for _, user, _ in processes if user == "root"], service
+        ours = [(user, line) for _, user, line in processes if "works" not in line and not line.startswith("find ")]
+        assert ours and not [line for user, line in ours if user == "root"], service  # health checks come and go
         assert not [line for *_, line in processes if REDIS_PASSWORD in line or FLOWER_PASSWORD in line], service
     assert site.inside("web", "id", "-u").strip() == "10001"
     assert site.inside("worker-wipe", "python3", "-c", ASK_FLOWER, FLOWER_PASSWORD).split() == ["401", "200"]
@@ -94,6 +103,38 @@ def test_containers_have_no_rights_and_show_no_password(site):
 def test_image_holds_the_ipxe_binaries_and_serves_them(site):
     found = site.inside("web", "python3", "-c", HASH, "http://127.0.0.1:50042/tftp/amd64/snp.efi")
     assert found.strip() == PACKAGE.files[Binary.AMD64_SNP]
+
+
+def offer_on_loopback(discover):
+    """What is offered to who asks from the loopback's own address: this host has others."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+        asking.bind(("127.0.0.1", 68))
+        asking.settimeout(10)
+        asking.sendto(discover, ("255.255.255.255", 67))
+        return read(asking.recv(4096))
+
+
+def test_machine_is_told_what_to_boot_and_gets_it_from_a_container_that_knows_no_secret(site):
+    offer = offer_on_loopback(request(arch=7))
+    assert offer.boot_file == "snp.efi"
+    assert hashlib.sha256(fetch(offer.boot_file)).hexdigest() == PACKAGE.files[Binary.AMD64_SNP]
+
+    known = site.containers()["netboot"]
+    assert not known["Mounts"]
+    named = {line.partition("=")[0] for line in known["Config"]["Env"]}
+    assert {name for name in named if "KEY" in name or "REDIS" in name or "TOKEN" in name} == set()
+    for pid, *_ in site.processes("netboot"):
+        assert rights(pid)["Uid"] == ["10001"] * 4
+        assert rights(pid)["CapPrm"] == ["0" * 16]
+
+    began_s = time.monotonic()
+    site.compose("stop", "netboot")
+    assert time.monotonic() - began_s < 8  # Docker takes some of it, and kills after ten
+    assert site.containers()["netboot"]["State"]["ExitCode"] == 0
+    site.compose("start", "netboot")
+    wait_until(lambda: site.health()["netboot"] == "healthy", 60)
 
 
 def test_worker_that_dies_is_started_again_and_one_that_hangs_is_not_well(site):
