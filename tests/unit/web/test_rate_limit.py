@@ -144,6 +144,11 @@ def test_clients_whose_address_is_not_known_are_limited_together(small: Site) ->
     assert small.get("/ipxe/init.ipxe", None).status_code == 429
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
+def test_this_host_is_not_limited(small: Site, address: str) -> None:
+    assert {small.get("/ipxe/init.ipxe", address).status_code for _ in range(50)} == {200}
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/machines", "/", "/metrics", "/configuration", "/ipxe"])
 def test_what_is_no_boot_is_not_limited(small: Site, path: str) -> None:
     exhaust(small)
