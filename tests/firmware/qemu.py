@@ -67,7 +67,7 @@ OVMF_PXE = Firmware(X86, f"{OVMF}/OVMF_CODE_4M.fd", f"{OVMF}/OVMF_VARS_4M.fd", "
 OVMF_HTTP = Firmware(X86, OVMF_PXE.code, OVMF_PXE.variables, ",romfile=", (*NO_IPV6, *fw_cfg(IPv4PXESupport="n")))
 AAVMF_PXE = Firmware(ARM, f"{AAVMF}/AAVMF_CODE.fd", f"{AAVMF}/AAVMF_VARS.fd", ",romfile=", NO_IPV6)
 AAVMF_HTTP = Firmware(ARM, AAVMF_PXE.code, AAVMF_PXE.variables, ",romfile=", OVMF_HTTP.more)
-# QEMU's own option ROM is an iPXE of 2019.
+# QEMU's own option ROM is an iPXE, that of Debian 12 one of 2019.
 BIOS_ROM = Firmware(X86)
 
 

@@ -40,7 +40,7 @@ def servers(namespaces, tmp_path_factory):
     files.mkdir()
     (files / NAME).write_bytes(CONTENT)
     ours = [sys.executable, "-m", "tests.netboot_clients.tftp_server", ADDRESS, PORT, files]
-    dnsmasq = ["dnsmasq", "--conf-file=/dev/null", "--keep-in-foreground", "--user=root", "--pid-file=", "--port=0"]
+    dnsmasq = ["dnsmasq", "--conf-file=/dev/null", "--no-daemon", "--pid-file=", "--port=0"]
     tftp = ["--enable-tftp", f"--tftp-root={files}", "--tftp-max=200", "--log-facility=-"]
     commands = {OURS: ours, SINGLE: [*ours, "--single-port"], DNSMASQ: [*dnsmasq, *tftp]}
     with Host(OURS) as one, Host(SINGLE) as other, Host(DNSMASQ) as third:
