@@ -10,7 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.netboot_clients.client import _enter
+from tests.netboot_clients.client import enter_network
 
 # A program that is asked to end gets this long: `omni-metal run` promises ten seconds.
 STOP_S = 15
@@ -64,7 +64,7 @@ class Host:
 
     def call(self, function, *arguments):
         """Call a function whose sockets are to be here."""
-        with ThreadPoolExecutor(1, initializer=_enter, initargs=(self.pid,)) as one:
+        with ThreadPoolExecutor(1, initializer=enter_network, initargs=(self.pid,)) as one:
             return one.submit(function, *arguments).result()
 
     def answers(self, url):

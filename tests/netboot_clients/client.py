@@ -34,7 +34,7 @@ def client_socket(interface, port=68, at=None, kind=socket.SOCK_DGRAM):
 
     def make():
         if at is not None:
-            _enter(at)
+            enter_network(at)
         opened = socket.socket(socket.AF_INET, kind, socket.IPPROTO_UDP)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -51,7 +51,8 @@ def client_socket(interface, port=68, at=None, kind=socket.SOCK_DGRAM):
     return made[0]
 
 
-def _enter(pid):
+def enter_network(pid):
+    """Have the sockets that this thread makes from here on be in the network namespace of a process."""
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     try:
         if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET):
