@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -23,16 +23,18 @@ from app.errors import StartError
 from app.keeping import FAILED, Supervisor, tell
 from config import logs
 from config.settings import Settings
+from netboot.dhcp.sockets import is_interface_gone
 from netboot.forked import ForkedChild
-from netboot.place import place_of
-from netboot.ports import open_ports
+from netboot.place import Place, place_of
+from netboot.ports import Ports, open_ports
 from netboot.rights import User, drop_rights, user_named
 from netboot.serving import load, serve_dhcp, serve_tftp
 
 log = structlog.get_logger()
 
-# Both look up once a second; transfers that are cut off begin anew, as the machine asks again.
-STOP_TIMEOUT_S: Final = 1.7
+# Both look up once a second, which leaves some for a busy machine, and `run` waits for longer. Transfers that are cut
+# off begin anew, as the machine asks again.
+STOP_TIMEOUT_S: Final = 5.0
 NOTHING_TO_DO: Final = (
     "--disable-dhcp-proxy leaves netboot nothing to do; to run DHCP proxy and TFTP here leave it out of the command "
     "line, the environment (OMNI_METAL_DISABLE_DHCP_PROXY) and the file of --config"
@@ -102,7 +104,8 @@ def _run(settings: Settings, *, dry_run: bool) -> int:
             user=user.name if user else os.geteuid(),
             dry_run=dry_run,
         )
-        return Supervisor(children, stop_timeout_s=STOP_TIMEOUT_S, each_look=_look(children, sign)).run()
+        look = partial(_look, children, sign, ports, place)
+        return Supervisor(children, stop_timeout_s=STOP_TIMEOUT_S, each_look=look).run()
 
 
 def _user(settings: Settings) -> User | None:
@@ -128,13 +131,13 @@ def _sign(settings: Settings) -> Sign | None:
     return sign
 
 
-def _look(children: Sequence[Child], sign: Sign | None) -> Callable[[], None]:
-    def look() -> None:
-        if sign is not None and all(child.runs for child in children):
-            sign.show()
-        _bury_strangers({child.pid for child in children})
-
-    return look
+def _look(children: Sequence[Child], sign: Sign | None, ports: Ports, place: Place) -> None:
+    """Done between looks at the children. Raises StartError: a child that is started again would hear nothing."""
+    if any(map(is_interface_gone, ports.dhcp.values())):
+        raise StartError(f"the interface {place.interface} was taken away; start netboot again once it is back")
+    if sign is not None and all(child.runs for child in children):
+        sign.show()
+    _bury_strangers({child.pid for child in children})
 
 
 def _bury_strangers(own: set[int | None]) -> None:

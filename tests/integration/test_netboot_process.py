@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -77,10 +76,9 @@ def test_all_processes_serve_without_any_right(host):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_soon_with_status_0(host, number):
     process = host.up(host.start())
-    began_s = time.monotonic()
     process.send_signal(number)
-    assert process.wait(timeout=5) == 0
-    assert time.monotonic() - began_s < 4  # twice what it takes at most, for a busy machine
+    assert process.wait(timeout=10) == 0
+    assert "process_killed" not in host.names()
     assert not marked_processes(host.folder)
     host.up(host.start())  # the ports are free again
 
@@ -139,6 +137,21 @@ def test_child_that_is_killed_is_started_again_and_answers(host, child):
     assert rights(second[child])["Uid"] == [NOBODY] * 4
     [ended] = [event for event in host.events() if event["event"] == "process_ended"]
     assert (ended["child"], ended["how"]) == (child, "killed by SIGKILL")
+
+
+def test_interface_that_is_taken_away_ends_it_and_a_new_start_serves_the_new_one(host):
+    def plug():
+        host.host.ip("link", "add", "eth9", "type", "veth", "peer", "name", "eth10")
+        host.host.ip("link", "set", "eth9", "up")
+
+    plug()
+    process = host.up(host.start("--dhcp-proxy-iface-or-ip=eth9"))
+    host.host.ip("link", "delete", "eth9")
+    assert process.wait(timeout=10) == 1
+    assert "eth9 was taken away" in host.said()
+    assert not marked_processes(host.folder)
+    plug()
+    host.up(host.start("--dhcp-proxy-iface-or-ip=eth9"))
 
 
 def test_program_that_its_user_cannot_read_starts_its_children_again_too(host):

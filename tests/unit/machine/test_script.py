@@ -199,11 +199,8 @@ class Console:
                 return rest[0] == rest[1], ""
             case "goto":
                 return True, rest[0]
-            case "chain" if not self.fails(words):
-                return True, "end"
-            case "reboot":
-                return True, "end"
-        return not self.fails(words), ""
+        ends = name == "reboot" or (name == "chain" and not self.fails(words))
+        return not self.fails(words), "end" if ends else ""
 
     def count(self, name):
         return sum(command.split()[0] == name for command in self.ran)
@@ -234,7 +231,7 @@ def test_init_script_goes_on_without_waiting_where_ipxe_is_too_old_to_wait_for_a
 
 
 def test_init_script_asks_no_dhcp_server_without_a_link():
-    console = Console(2, lambda words: words[0] == "prompt" or words[0] == "iflinkwait" and words[-1] == "net0")
+    console = Console(2, lambda words: words[0] == "prompt" or (words[0] == "iflinkwait" and words[-1] == "net0"))
     console.run(init_script(SETTINGS))
     assert [c for c in console.ran if c.startswith("dhcp")] == ["dhcp net1"]
 
