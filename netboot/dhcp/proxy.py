@@ -102,7 +102,7 @@ class DhcpProxy:
             look_at_s = time.monotonic() + _TURN_S
             self._journal.catch_up()
             if any(map(is_interface_gone, self._sockets.values())):
-                log.error("dhcp_interface_gone", remedy="whoever started netboot starts it again once the interface is back")
+                log.error("dhcp_interface_gone", remedy="start netboot again, if nothing does, once it is back")
                 return
 
     def _fetch(self, port: int) -> None:
