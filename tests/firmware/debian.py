@@ -18,10 +18,10 @@ class Debian:
 
     def __init__(self, folder):
         folder.mkdir()
-        mirrors = private_apt._mirrors("apt-get", folder)
+        mirrors = private_apt.own_mirrors("apt-get", folder)
         if not mirrors:
             raise StartError("apt here names no mirror of Debian")
-        private_apt._write_sources(folder, mirrors, PACKAGE.suite)
+        private_apt.write_sources(folder, mirrors, PACKAGE.suite)
         self._folder = folder
         self._apt("apt-get", "update")
 
@@ -39,8 +39,8 @@ class Debian:
         fetched.unlink()
 
     def _apt(self, program, *words):
-        options = [*private_apt._options(self._folder), "--option", "APT::Architectures=amd64,arm64"]
-        done = private_apt._run([program, *options, *words], self._folder, FETCH_S)
+        options = [*private_apt.private_options(self._folder), "--option", "APT::Architectures=amd64,arm64"]
+        done = private_apt.run_in([program, *options, *words], self._folder, FETCH_S)
         if done.returncode:
             raise StartError(f"{program} {' '.join(words)}: {done.stderr}")
         return done.stdout

@@ -41,13 +41,13 @@ def download(package: Package, into: Path) -> Path:
         StartError: there is no apt here, or it did not get the file; with the remedy.
     """
     apt = _program("apt-get", package)
-    mirrors = _mirrors(apt, into)
+    mirrors = own_mirrors(apt, into)
     if not mirrors:
         raise StartError(f"apt here names no mirror of Debian; {by_hand(package)}")
-    _write_sources(into, mirrors, package.suite)
-    updated = _run([apt, *_options(into), "update"], into, APT_TIMEOUT_S)
+    write_sources(into, mirrors, package.suite)
+    updated = run_in([apt, *private_options(into), "update"], into, APT_TIMEOUT_S)
     # One of several mirrors may have failed; whether that matters shows here.
-    fetched = _run([apt, *_options(into), "download", f"ipxe={package.version}"], into, APT_TIMEOUT_S)
+    fetched = run_in([apt, *private_options(into), "download", f"ipxe={package.version}"], into, APT_TIMEOUT_S)
     found = sorted(into.glob("*.deb"))
     if not found:
         raise StartError(
@@ -59,7 +59,7 @@ def download(package: Package, into: Path) -> Path:
 
 def unpack(file: Path, into: Path, package: Package) -> Path:
     """Unpack a package file whose hash is known to be right; return the folder of the binaries. Raises StartError."""
-    done = _run([_program("dpkg-deb", package), "--extract", str(file), str(into)], into, UNPACK_TIMEOUT_S)
+    done = run_in([_program("dpkg-deb", package), "--extract", str(file), str(into)], into, UNPACK_TIMEOUT_S)
     if done.returncode:
         raise StartError(f"{file} cannot be unpacked: {_last_words(done)}")
     return into / "usr" / "lib" / "ipxe"
@@ -82,22 +82,24 @@ def _program(name: str, package: Package) -> str:
     )
 
 
-def _mirrors(apt: str, folder: Path) -> list[str]:
+def own_mirrors(apt: str, folder: Path) -> list[str]:
     """The mirrors of Debian in the machine's own sources, as they stand there."""
     # It fetches nothing. A container without any list has nothing that `indextargets` would show.
-    done = _run([apt, "--option=Debug::NoLocking=true", "update", "--print-uris"], folder, APT_TIMEOUT_S)
+    done = run_in([apt, "--option=Debug::NoLocking=true", "update", "--print-uris"], folder, APT_TIMEOUT_S)
     found = _RELEASES.findall(done.stdout)
     return list(dict.fromkeys(mirror for mirror, suite in found if suite in _SUITES))
 
 
-def _write_sources(folder: Path, mirrors: list[str], suite: str) -> None:
+def write_sources(folder: Path, mirrors: list[str], suite: str) -> None:
+    """Make a folder an apt's own, with these mirrors of a suite. Whose hash is known needs no signature."""
     for part in ("state/lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True)
     lines = [f"deb [trusted=yes] {mirror} {suite} main\n" for mirror in mirrors]
     (folder / "sources.list").write_text("".join(lines))
 
 
-def _options(folder: Path) -> list[str]:
+def private_options(folder: Path) -> list[str]:
+    """The words by which apt works in such a folder, and nowhere else."""
     chosen = {
         "Dir::Etc::SourceList": folder / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
@@ -112,7 +114,8 @@ def _options(folder: Path) -> list[str]:
     return [word for name, value in chosen.items() for word in ("--option", f"{name}={value}")]
 
 
-def _run(command: list[str], folder: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def run_in(command: list[str], folder: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a program there to its end. Raises StartError where it cannot be run or takes longer."""
     try:
         return subprocess.run(  # noqa: S603 - a command of our own making
             command,
