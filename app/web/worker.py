@@ -7,6 +7,7 @@ died in the middle would hold its thread for good, and some dozens of those woul
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -19,6 +20,11 @@ from gunicorn.workers.gthread import ThreadWorker
 REQUEST_LIMIT_S: Final = 10.0
 # Nothing of a boot image, or of 256 KiB of it, was taken for so long: TCP has sent a lost packet again six times.
 STALL_LIMIT_S: Final = 30.0
+# The next request on a kept connection mostly comes within a few milliseconds. To wait for it here is a fifth cheaper
+# than a turn of the main loop, which hands it to another thread; whoever waits for a thread does not notice.
+ASKS_ON_MS: Final = 20
+# Then others get the thread: a client that never stops asking would have it for good.
+MOST_IN_A_ROW: Final = 16
 
 # What a client asks for is logged up to this length.
 _LONGEST_SHOWN: Final = 80
@@ -35,7 +41,16 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._reading: dict[Any, float] = {}
 
     def handle(self, conn: Any) -> Any:
-        """Called in a thread for each request: read it, answer it."""
+        """Called in a thread for a request: read it, answer it, and those that follow at once."""
+        kept = self._handle_one(conn)
+        for _ in range(MOST_IN_A_ROW - 1):
+            if kept is not True or not self.alive or not _asks_on(conn):
+                break
+            kept = self._handle_one(conn)
+        return kept
+
+    def _handle_one(self, conn: Any) -> Any:
+        """The answer is whether the connection is kept, or that gunicorn is to wait for its first bytes."""
         with self._guard:
             self._reading[conn] = time.monotonic() + REQUEST_LIMIT_S
         try:
@@ -73,6 +88,15 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _has_read(self, conn: Any) -> None:
         with self._guard:
             self._reading.pop(conn, None)
+
+
+def _asks_on(conn: Any) -> bool:
+    """Whether the next request comes soon, or the end of the connection, which is as well seen here."""
+    if conn.parser.unreader.buf.getvalue():  # it has come with the one before
+        return True
+    coming = select.poll()
+    coming.register(conn.sock.fileno(), select.POLLIN)
+    return bool(coming.poll(ASKS_ON_MS))
 
 
 def _shown(path: str) -> str:

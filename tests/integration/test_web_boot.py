@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 import uuid
 from collections import Counter
@@ -208,3 +209,27 @@ def test_clients_that_have_their_answer_and_do_not_close_hold_nobody_up(tmp_path
         began = time.monotonic()
         assert site.boot(new_id()).status == 200
         assert time.monotonic() - began < 1.5
+
+
+def test_clients_that_never_stop_asking_leave_others_their_turn(tmp_path: Path) -> None:
+    with web_site(tmp_path, "--web-workers=1") as site:
+        ended = threading.Event()
+
+        def ask_on() -> None:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(20)
+                client.connect(str(site.socket))
+                while not ended.is_set():
+                    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+                    client.recv(4096)
+
+        with ThreadPoolExecutor(40) as pool:  # more than a worker has threads
+            asking = [pool.submit(ask_on) for _ in range(40)]
+            try:
+                began = time.monotonic()
+                assert [site.boot(new_id()).status for _ in range(3)] == [200] * 3
+                assert time.monotonic() - began < 10
+            finally:
+                ended.set()
+            for client in asking:
+                client.result()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
-from app.web.worker import STALL_LIMIT_S, BootWorker
+from app.web.worker import MOST_IN_A_ROW, STALL_LIMIT_S, BootWorker
 
 
 class Sock:
@@ -50,6 +53,66 @@ def test_client_that_takes_nothing_is_closed_and_told_in_the_log(
     out = capsys.readouterr().out
     assert "answer_not_taken" in out
     assert "x" * 100 not in out
+
+
+class Kept:
+    """A kept connection: its socket is a pipe, on which something may stand."""
+
+    def __init__(self, read_end: int) -> None:
+        self.sock = self
+        self.parser = SimpleNamespace(unreader=SimpleNamespace(buf=BytesIO()))
+        self.fileno = lambda: read_end
+        self.shut = False
+
+    def shutdown(self, _how: int) -> None:
+        self.shut = True
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def turn(worker: BootWorker, monkeypatch: pytest.MonkeyPatch, conn: Kept, *answers: bool) -> tuple[bool, int]:
+    """Whether the connection is kept after a turn in a thread, and how many requests were answered in it."""
+    left = list(answers)
+    monkeypatch.setattr(ThreadWorker, "handle", lambda _worker, _conn: left.pop(0))
+    worker.alive = True
+    return worker.handle(conn), len(answers) - len(left)
+
+
+def test_requests_that_follow_at_once_are_answered_in_one_turn_until_others_get_theirs(
+    worker: BootWorker, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    os.write(pipe[1], b"GET")
+    assert turn(worker, monkeypatch, Kept(pipe[0]), *[True] * 100) == (True, MOST_IN_A_ROW)
+
+
+def test_client_that_asks_no_more_goes_back_to_the_main_loop(
+    worker: BootWorker, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    conn = Kept(pipe[0])
+    assert turn(worker, monkeypatch, conn, True, True) == (True, 1)
+    assert not conn.shut
+
+
+def test_request_that_came_with_the_one_before_is_answered(
+    worker: BootWorker, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    conn = Kept(pipe[0])
+    conn.parser.unreader.buf = BytesIO(b"GET")
+    assert turn(worker, monkeypatch, conn, True, False) == (False, 2)
+    assert conn.shut
+
+
+def test_connection_that_is_not_kept_is_not_waited_for(
+    worker: BootWorker, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    os.write(pipe[1], b"GET")
+    assert turn(worker, monkeypatch, Kept(pipe[0]), False, True) == (False, 1)
 
 
 def test_other_errors_are_left_to_gunicorn(worker: BootWorker, monkeypatch: pytest.MonkeyPatch) -> None:
