@@ -67,6 +67,7 @@ def _boot(request: Request, firmware: Firmware, site: Site, guard: LoopGuard) ->
     if not is_ipxe(request):
         return (Client.HTTP if firmware.by_http else Client.PXE), binary
     if can_http(request):
+        guard.forget(request.mac)
         return Client.IPXE, site.script_url
     return Client.OLD_IPXE, site.script_url if guard.wants_script(request.mac, request.xid) else binary
 

@@ -1,7 +1,8 @@
 """Remembers which old iPXE got our binary, so that none is given it again and again.
 
 An iPXE in a network card that does not say that it can HTTP is given our own binary, which can. Where that is no
-better, it would come back and be given it for ever; so the second time it is given the script.
+better, it would come back and be given it for ever; so the second time it is given the script. Where our binary runs,
+it was better, and the machine's next boot begins anew.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class LoopGuard:
         if len(self._attempts) > MOST_MACHINES:
             self._attempts.popitem(last=False)
         return script
+
+    def forget(self, mac: str) -> None:
+        """Know no more of a machine on which an iPXE that can HTTP runs."""
+        self._attempts.pop(mac, None)
 
     @property
     def machines(self) -> int:

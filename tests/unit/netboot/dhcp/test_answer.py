@@ -273,6 +273,12 @@ def test_old_ipxe_loaded_by_http_boot_gets_a_url_first():
     assert asked == ["http://10.77.0.2:50042/tftp/amd64/snp.efi", SCRIPT]
 
 
+def test_old_ipxe_that_our_binary_served_well_gets_it_again_at_its_next_boot():
+    guard = LoopGuard()
+    asked = [offer(guard, xid=xid, options=of_it).boot_file for xid, of_it in ((1, OLD), (2, ipxe()), (3, OLD))]
+    assert asked == ["undionly.kpxe", SCRIPT, "undionly.kpxe"]
+
+
 def test_old_ipxe_is_acknowledged_what_it_was_offered():
     guard = LoopGuard()
     for xid, told in ((1, "undionly.kpxe"), (2, SCRIPT)):

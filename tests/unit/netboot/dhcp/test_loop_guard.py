@@ -79,3 +79,10 @@ def test_machine_that_asked_again_is_not_the_oldest(guard):
     guard.wants_script(MAC, 2)
     guard.wants_script("one more", 1)
     assert guard.wants_script(MAC, 3)
+
+
+def test_machine_whose_binary_served_it_well_gets_it_again_at_its_next_boot(guard):
+    guard.wants_script(MAC, 1)
+    guard.forget(MAC)
+    assert not guard.wants_script(MAC, 2)
+    guard.forget("52:54:00:00:00:02")
