@@ -3,7 +3,7 @@
 A broadcast reaches all sockets of a port; anything else reaches one, and that has to be the DHCP server's: leases are
 renewed with it, and relays send to it. Linux chooses the socket that fits best, among equals the last one. So ours of
 port 67 fits worst: it is one of IPv6 that takes IPv4 too, is bound to no interface, and filters by it instead. 4011 is
-ours alone, and is bound.
+ours alone, and is bound: of two that shared it the second would get all, and nobody be told.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def _yielding() -> socket.socket:
 
 
 def _bind(opened: socket.socket, interface: str, port: int) -> None:
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     if port == BROADCAST_PORT:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _filter(opened, socket.if_nametoindex(interface))
     else:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")

@@ -27,7 +27,7 @@ from tests.integration.netboot_place import (
     parent_of,
     rights,
 )
-from tests.netboot_clients.client import client_socket
+from tests.netboot_clients.client import BootClient, client_socket
 from tests.required import need
 
 pytestmark = pytest.mark.integration
@@ -153,6 +153,21 @@ def test_interface_that_is_taken_away_ends_it_and_a_new_start_serves_the_new_one
     assert not marked_processes(host.folder)
     plug()
     host.up(host.start("--dhcp-proxy-iface-or-ip=eth9"))
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_second_one_is_refused_and_takes_nothing_from_the_first(host, words):
+    first = host.up(host.start())
+    log, host.log = host.log, host.folder / "second"
+    assert host.start(*words).wait(20) == 1
+    [line] = host.said().splitlines()
+    host.log = log
+    assert "UDP port 4011 on lo is in use" in line
+    assert "(process " in line
+    with BootClient("lo", at=host.host.pid) as client:
+        [offer] = client.offers()
+        assert client.acknowledged(offer.answer.server, ADDRESS, port=2345)
+    assert first.poll() is None
 
 
 def test_program_that_its_user_cannot_read_starts_its_children_again_too(host):

@@ -88,7 +88,7 @@ def test_socket_gets_all_that_a_proxy_beside_a_dhcp_server_needs(monkeypatch):
     assert sockets.open_socket("eth0", 67) is opened
     assert (socket.SOL_SOCKET, socket.SO_BINDTODEVICE) not in opened.options
     assert opened.options[socket.SOL_SOCKET, socket.SO_RCVBUF] == 1024 * 1024
-    assert (socket.SOL_SOCKET, socket.SO_REUSEADDR) in opened.options
+    assert opened.options[socket.SOL_SOCKET, socket.SO_REUSEADDR] == 1
     assert (socket.SOL_SOCKET, socket.SO_BROADCAST) in opened.options
     assert not opened.closed
 
@@ -103,3 +103,10 @@ def test_host_without_ipv6_gets_an_ordinary_socket(monkeypatch):
     options = sockets.open_socket("eth0", 67).options
     assert (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) not in options
     assert (socket.SOL_SOCKET, sockets._SO_ATTACH_FILTER) in options
+
+
+def test_port_4011_is_shared_with_nobody(monkeypatch):
+    """Linux gives each packet to one of those that share a port, the last one."""
+    opened = Refusing(errno.EPERM, at=33)
+    monkeypatch.setattr(socket, "socket", opened)
+    assert not sockets.open_socket("eth0", 4011).options.get((socket.SOL_SOCKET, socket.SO_REUSEADDR))
