@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.errors import StartError
-from app.ports import udp_holders_of
+from app.ports import PortInUse, udp_holders_of
 from config.settings import Settings
 from netboot.dhcp import sockets as dhcp_sockets
 from netboot.dhcp.ports import BROADCAST_PORT, PROXY_PORT
@@ -55,7 +54,7 @@ def _open(place: Place, port: int) -> socket.socket:
         if port == TFTP_PORT:
             return tftp_sockets.open_socket(place.tftp_address, port)
         return dhcp_sockets.open_socket(place.interface, port)
-    except StartError as error:
-        holders = udp_holders_of(port)
-        by_whom = f" (UDP port {port} is held by {holders[0].words})" if holders else ""
-        raise StartError(f"{error}{by_whom}") from None
+    except PortInUse as error:
+        words, _, remedy = str(error).partition("; ")
+        by_whom = "".join(f": {holder.words} has it" for holder in udp_holders_of(port)[:1])
+        raise PortInUse(f"{words}{by_whom}; {remedy}") from None

@@ -16,7 +16,8 @@ import struct
 from typing import Final
 
 from app.errors import StartError
-from netboot.dhcp.packets import tell_local_address
+from app.ports import PortInUse
+from netboot.datagrams import tell_local_address
 from netboot.dhcp.ports import BROADCAST_PORT
 
 # A burst of 500 machines that are switched on together waits here; the usual 208 KiB lose a tenth of it.
@@ -43,14 +44,16 @@ def open_socket(interface: str, port: int) -> socket.socket:
         port: 67 or 4011.
 
     Raises:
-        StartError: it cannot be had; the text says why and what to do.
+        PortInUse: others have it, and do not share it.
+        StartError: it cannot be had for another reason; the text says why and, behind a semicolon, what to do.
     """
     opened = _yielding() if port == BROADCAST_PORT else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         _bind(opened, interface, port)
     except OSError as error:
         opened.close()
-        raise StartError(_words(error, interface, port)) from None
+        kind = PortInUse if error.errno == errno.EADDRINUSE else StartError
+        raise kind(_words(error, interface, port)) from None
     return opened
 
 
@@ -107,15 +110,15 @@ def _words(error: OSError, interface: str, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE if port == BROADCAST_PORT:
             return (
-                f"{where} is in use, by another DHCP server on this host. Where that is dnsmasq, start it with "
-                "--bind-interfaces and both get each broadcast; else set --disable-dhcp-proxy-broadcast, and let that "
-                'server send option 60 "PXEClient"'
+                f"{where} is in use by another DHCP server; where that is dnsmasq, start it with --bind-interfaces and "
+                "both get each broadcast; else set --disable-dhcp-proxy-broadcast, and let that server send option 60 "
+                '"PXEClient"'
             )
         case errno.EADDRINUSE:
-            return f"{where} is in use, by another DHCP proxy on this host; end that one, or set --disable-dhcp-proxy"
+            return f"{where} is in use by another DHCP proxy; end that one, or set --disable-dhcp-proxy"
         case errno.EACCES | errno.EPERM:
             return (
-                f"{where} may not be used by this user ({error.strerror}): start as root, or with the capability "
+                f"{where} may not be used by this user ({error.strerror}); start as root, or with the capability "
                 "CAP_NET_BIND_SERVICE (Linux before 5.7: CAP_NET_RAW too), or set --disable-dhcp-proxy"
             )
         case errno.ENODEV | errno.ENXIO | None:  # Python gives no number for a name that is not there

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.errors import StartError
+from app.ports import PortInUse
 from netboot.tftp.request import LONGEST_REQUEST
 
 Peer = tuple[str, int]
@@ -41,7 +42,8 @@ def open_socket(address: str, port: int) -> socket.socket:
         port: 69, where firmware asks.
 
     Raises:
-        StartError: it cannot be had; the text says why and what to do.
+        PortInUse: another program has it.
+        StartError: it cannot be had for another reason; the text says why and, behind a semicolon, what to do.
     """
     if address and not _is_ipv4(address):
         raise StartError(f"TFTP needs an IPv4 address of this host, and {address!r} is none")
@@ -53,7 +55,8 @@ def open_socket(address: str, port: int) -> socket.socket:
         opened.bind((address, port))
     except OSError as error:
         opened.close()
-        raise StartError(_words(error, address, port)) from None
+        kind = PortInUse if error.errno == errno.EADDRINUSE else StartError
+        raise kind(_words(error, address, port)) from None
     return opened
 
 

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from app.errors import StartError
+from app.ports import PortInUse
 from netboot.dhcp import sockets
 
 
@@ -52,6 +53,13 @@ def test_port_67_in_use_names_both_ways_out(monkeypatch):
     assert words.startswith("UDP port 67 on eth0 is in use")
     assert "--bind-interfaces" in words
     assert "--disable-dhcp-proxy-broadcast" in words
+
+
+@pytest.mark.parametrize("port", [67, 4011])
+def test_port_in_use_is_an_error_of_its_own_with_the_remedy_behind_a_semicolon(monkeypatch, port):
+    monkeypatch.setattr(socket, "socket", Refusing(errno.EADDRINUSE))
+    with pytest.raises(PortInUse, match=rf"^UDP port {port} on eth0 is in use by another DHCP [^;]*; .*--dis"):
+        sockets.open_socket("eth0", port)
 
 
 def test_port_4011_in_use_blames_no_dhcp_server(monkeypatch):
