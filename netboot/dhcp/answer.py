@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
+from netboot.datagrams import BROADCAST
 from netboot.dhcp.client import architecture_of, can_http, is_ipxe, machine_id_of, vendor_class_for
 from netboot.dhcp.firmware import FIRMWARES, Firmware
 from netboot.dhcp.loop_guard import LoopGuard
-from netboot.dhcp.packets import BROADCAST
 from netboot.dhcp.ports import BROADCAST_PORT, PROXY_PORT, Arrival
 from netboot.dhcp.reply import reply_bytes
 from netboot.dhcp.request import Request, claimed_mac, read_request

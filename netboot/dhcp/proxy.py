@@ -19,10 +19,10 @@ from typing import Final
 
 import structlog
 
+from netboot.datagrams import Datagram, answer_to, receive
 from netboot.dhcp.answer import answer
 from netboot.dhcp.journal import Journal
 from netboot.dhcp.loop_guard import LoopGuard
-from netboot.dhcp.packets import Datagram, answer_to, receive
 from netboot.dhcp.ports import Arrival
 from netboot.dhcp.site import Site
 from netboot.dhcp.sockets import is_interface_gone

@@ -8,8 +8,8 @@ from typing import Final
 
 from scapy.layers.dhcp import BOOTP
 
+from netboot.datagrams import LONGEST_PACKET
 from netboot.dhcp.options import COOKIE, OPTIONS_AT, options_of
-from netboot.dhcp.packets import LONGEST_PACKET
 from netboot.dhcp.verdict import NotAnsweredError, Reason
 
 MESSAGE_TYPE: Final = 53

@@ -92,12 +92,13 @@ class TftpServer:
     def _receive(self) -> None:
         for _ in range(DATAGRAMS_AT_ONCE):
             try:
-                datagram, client = receive(self._listener)
-            except BlockingIOError:
-                return
+                came = receive(self._listener)
             except OSError as error:
                 log.warning("tftp_cannot_receive", reason=str(error))
                 return
+            if came is None:
+                return
+            datagram, client = came
             try:
                 self._take(datagram, client)
             except Exception:  # the outer edge: the next datagram is another client's

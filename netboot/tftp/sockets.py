@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
-import struct
 from dataclasses import dataclass
 from typing import Final
 
 from app.errors import StartError
 from app.ports import PortInUse
-from netboot.tftp.request import LONGEST_REQUEST
+from netboot import datagrams
 
 Peer = tuple[str, int]
 
 # A rack of a thousand machines that asks in one second waits here. The kernel gives what net.core.rmem_max allows.
 RECEIVE_BUFFER: Final = 1_048_576
-# One byte more than a request may have tells that it has too many.
-DATAGRAM: Final = LONGEST_REQUEST + 1
-# linux/in.h; Python has no name for it.
-IP_PKTINFO: Final = 8
-# struct in_pktinfo: number of the interface, our address there, address in the packet's header.
-_PACKET_INFO: Final = struct.Struct("=i4s4s")
-_ROOM: Final = socket.CMSG_SPACE(_PACKET_INFO.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ def open_socket(address: str, port: int) -> socket.socket:
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        opened.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        datagrams.tell_local_address(opened)
         opened.setblocking(False)  # noqa: FBT003 - the socket's own way
         opened.bind((address, port))
     except OSError as error:
@@ -60,18 +53,10 @@ def open_socket(address: str, port: int) -> socket.socket:
     return opened
 
 
-def receive(listener: socket.socket) -> tuple[bytes, Client]:
-    """Take one datagram, of which no more than DATAGRAM bytes.
-
-    Raises:
-        BlockingIOError: none is there.
-        OSError: the network has something to say.
-    """
-    datagram, ancillary, _, peer = listener.recvmsg(DATAGRAM, _ROOM)
-    for level, kind, content in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-            return datagram, Client(peer, socket.inet_ntoa(_PACKET_INFO.unpack(content)[1]))
-    return datagram, Client(peer, listener.getsockname()[0])
+def receive(listener: socket.socket) -> tuple[bytes, Client] | None:
+    """Take one datagram; None where none waits. Raises OSError: the network has something to say."""
+    came = datagrams.receive(listener)
+    return came and (came.packet, Client(came.source, socket.inet_ntoa(came.local)))
 
 
 def send(listener: socket.socket, packet: bytes, client: Client) -> None:
@@ -79,11 +64,8 @@ def send(listener: socket.socket, packet: bytes, client: Client) -> None:
 
     A packet for which there is no room is dropped, as the network may drop it.
     """
-    info = _PACKET_INFO.pack(0, socket.inet_aton(client.local), bytes(4))
-    try:
-        listener.sendmsg([packet], [(socket.IPPROTO_IP, IP_PKTINFO, info)], 0, client.peer)
-    except BlockingIOError:
-        return
+    with contextlib.suppress(BlockingIOError):
+        datagrams.send_from(listener, socket.inet_aton(client.local), packet, client.peer)
 
 
 def _is_ipv4(address: str) -> bool:

@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
+from netboot.datagrams import Datagram
 from netboot.dhcp import proxy
-from netboot.dhcp.packets import Datagram
 from netboot.dhcp.proxy import DhcpProxy
 from tests.netboot_clients.packets import read, request
 from tests.unit.netboot.dhcp.asking import SITE

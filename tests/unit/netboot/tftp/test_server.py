@@ -52,7 +52,7 @@ class Site:
 
     def _receive(self, _listener):
         if not self.datagrams:
-            raise BlockingIOError
+            return None
         datagram = self.datagrams.pop(0)
         if isinstance(datagram, Exception):
             raise datagram

@@ -63,7 +63,13 @@ def answer_to(opened: socket.socket, asked: Datagram, packet: bytes, destination
 
     What is sent to an address that does not answer ARP stands in the buffer for seconds: others must not wait for it.
     """
-    interface = asked.interface if destination[0] == BROADCAST else 0
-    from_there = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(interface, asked.local, _ANY))]
+    send_from(opened, asked.local, packet, destination, asked.interface if destination[0] == BROADCAST else 0)
+
+
+def send_from(
+    opened: socket.socket, local: bytes, packet: bytes, destination: tuple[str, int], interface: int = 0
+) -> None:
+    """Send from one of our addresses, packed, and out of an interface where one is named. Raises OSError as above."""
+    from_there = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(interface, local, _ANY))]
     host = destination[0] if opened.family == socket.AF_INET else _MAPPED + destination[0]
     opened.sendmsg([packet], from_there, socket.MSG_DONTWAIT, (host, destination[1]))
