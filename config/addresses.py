@@ -1,4 +1,4 @@
-"""Which addresses this host has that a machine on the network could reach."""
+"""Which addresses this host has that a machine on the network could reach, and which ones its links have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 FIB_TRIE = Path("/proc/net/fib_trie")
 IF_INET6 = Path("/proc/net/if_inet6")
-LOCAL_ADDRESS = re.compile(r"\|--\s+([0-9.]+)\n\s+/32 host LOCAL")
+# An address, and below it what is routed there: prefix length, scope and type, one a line.
+_LISTED = re.compile(r"\|--\s+([0-9.]+)((?:\n\s+/\d+ .*)+)")
+_ROUTE = re.compile(r"/(\d+) (\w+) (\w+)")
+# A network has an address of its own and a broadcast; two hosts on a /31 leave no room for them (RFC 3021).
+_POINT_TO_POINT_BITS = 31
 
 
 def routable_addresses() -> list[str]:
@@ -25,11 +29,35 @@ def own_addresses() -> frozenset[Address]:
     return frozenset([*_ipv4(), *_ipv6()])
 
 
+def addresses_of_links() -> frozenset[Address]:
+    """Return the network and broadcast addresses of this host's IPv4 links: what is sent there is for every host."""
+    found: set[Address] = set()
+    for text, bits, scope, kind in _routes():
+        if (scope, kind) == ("link", "BROADCAST"):
+            found.add(ipaddress.IPv4Address(text))
+        elif (scope, kind) == ("link", "UNICAST") and bits < _POINT_TO_POINT_BITS:
+            network = ipaddress.IPv4Network(f"{text}/{bits}")
+            found |= {network.network_address, network.broadcast_address}
+    return frozenset(address for address in found if _is_routable(address))
+
+
 def _ipv4() -> list[ipaddress.IPv4Address]:
-    listed = FIB_TRIE.exists()
-    texts = LOCAL_ADDRESS.findall(FIB_TRIE.read_text()) if listed else _outgoing("192.0.2.1", socket.AF_INET)
+    if FIB_TRIE.exists():
+        texts = [text for text, _, scope, kind in _routes() if (scope, kind) == ("host", "LOCAL")]
+    else:
+        texts = _outgoing("192.0.2.1", socket.AF_INET)
     addresses = [ipaddress.IPv4Address(text) for text in texts]
     return [address for address in addresses if _is_routable(address)]
+
+
+def _routes() -> list[tuple[str, int, str, str]]:
+    """Return what the system's IPv4 table lists, as far as there is one: address, prefix length, scope, type."""
+    table = FIB_TRIE.read_text() if FIB_TRIE.exists() else ""
+    return [
+        (text, int(bits), scope, kind)
+        for text, routes in _LISTED.findall(table)
+        for bits, scope, kind in _ROUTE.findall(routes)
+    ]
 
 
 def _ipv6() -> list[ipaddress.IPv6Address]:

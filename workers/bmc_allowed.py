@@ -12,13 +12,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from app.agents.words import clean
-from config.addresses import Address, own_addresses, split_address
+from config.addresses import Address, addresses_of_links, own_addresses, split_address
 from config.settings import Settings
 from config.values import LARGEST_PORT
 from workers.errors import BmcAddressMissing, BmcAddressRefused
 
-# "This network": no host has an address in it.
-_NO_HOST: Final = ipaddress.ip_network("0.0.0.0/8")
+# "This network", and what site-local addresses were until RFC 3879: no host has an address in them.
+_NO_HOST: Final = (ipaddress.ip_network("0.0.0.0/8"), ipaddress.ip_network("fec0::/10"))
+# 6to4 and Teredo: the packet goes to the IPv4 address that stands inside, which is looked at by nobody.
+_WAYS: Final = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("2001::/32"))
 
 
 def check_named(machine_id: str, address: str, port: int, settings: Settings) -> None:
@@ -62,6 +64,8 @@ def _objection(text: str, settings: Settings) -> str:
         return reason
     if address in own_addresses() or address in _addresses_of(settings):
         return "it is an address of the provider itself, or of Redis or Omni"
+    if address in addresses_of_links():
+        return "it is the address or the broadcast of a network of this host, and no host's"
     allowed = settings.bmc_allowed_cidrs
     if allowed and not any(address in network for network in allowed):
         return "it is in none of the networks of --bmc-allowed-cidrs"
@@ -76,7 +80,8 @@ def _no_plain_unicast(address: Address) -> str:
         "a multicast address": address.is_multicast,
         # 169.254/16 links a host with its own BMC: from here it leads to somebody else.
         "a link-local address, which is another machine's from each host": address.is_link_local,
-        "no address of a host": address in _NO_HOST or address.is_reserved,
+        "a way through an IPv4 address (6to4, Teredo)": any(address in network for network in _WAYS),
+        "no address of a host": any(address in network for network in _NO_HOST) or address.is_reserved,
     }
     return next((f"it is {kind}" for kind, holds in kinds.items() if holds), "")
 

@@ -51,6 +51,42 @@ def test_own_addresses_are_those_of_both_families(tmp_path, monkeypatch):
     assert {str(address) for address in addresses.own_addresses()} == {"192.0.2.17", "2001:db8::7"}
 
 
+# As older kernels list it: the network's own address is a broadcast too, and two routes stand below one address.
+OLDER_FIB_TRIE = """\
+Main:
+     +-- 192.0.2.0/24 2 0 2
+           |-- 192.0.2.0
+              /32 link BROADCAST
+              /24 link UNICAST
+           |-- 192.0.2.17
+              /32 host LOCAL
+           |-- 192.0.2.255
+              /32 link BROADCAST
+     +-- 198.51.100.0/24 2 0 2
+           |-- 198.51.100.0
+              /31 link UNICAST
+           |-- 198.51.100.8
+              /30 link UNICAST
+           |-- 203.0.113.0
+              /24 universe UNICAST
+"""
+
+
+def test_links_of_this_host_have_addresses_that_are_no_hosts(tmp_path, monkeypatch):
+    monkeypatch.setattr(addresses, "FIB_TRIE", tmp_path / "fib_trie")
+    assert addresses.addresses_of_links() == frozenset()
+    (tmp_path / "fib_trie").write_text(FIB_TRIE)
+    assert {str(address) for address in addresses.addresses_of_links()} == {"192.0.2.255"}
+    (tmp_path / "fib_trie").write_text(OLDER_FIB_TRIE)
+    assert {str(address) for address in addresses.addresses_of_links()} == {
+        "192.0.2.0",
+        "192.0.2.255",
+        "198.51.100.8",
+        "198.51.100.11",
+    }
+    assert addresses.routable_addresses() == ["192.0.2.17"]
+
+
 @pytest.mark.parametrize(
     ("text", "parts", "everywhere"),
     [

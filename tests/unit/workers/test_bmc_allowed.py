@@ -15,11 +15,13 @@ from workers.errors import BmcAddressMissing, BmcAddressRefused
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
 OWN = ipaddress.ip_address("198.51.100.4")
+BROADCAST = ipaddress.ip_address("198.51.100.255")
 
 
 @pytest.fixture(autouse=True)
 def _own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bmc_allowed, "own_addresses", lambda: frozenset({OWN, ipaddress.ip_address("fd00::4")}))
+    monkeypatch.setattr(bmc_allowed, "addresses_of_links", lambda: frozenset({BROADCAST}))
 
 
 def settings(**options: Any) -> Settings:
@@ -37,7 +39,7 @@ def check(address: str, port: int = 623, **options: Any) -> None:
     check_named(MACHINE, address, port, settings(**options))
 
 
-@pytest.mark.parametrize("address", ["192.0.2.7", "10.0.0.1", "8.8.8.8", "fd00::1", "2001:db8::7"])
+@pytest.mark.parametrize("address", ["192.0.2.7", "10.0.0.1", "8.8.8.8", "fd00::1", "2001:db8::7", "2001:1::7"])
 @pytest.mark.parametrize("port", [0, 623, 65535])
 def test_ordinary_address_is_allowed(address: str, port: int) -> None:
     check(address, port)
@@ -56,6 +58,10 @@ def test_ordinary_address_is_allowed(address: str, port: int) -> None:
         ("0.1.2.3", "no address of a host"),
         ("::127.0.0.1", "no address of a host"),
         ("64:ff9b::7f00:1", "no address of a host"),
+        ("fec0::1", "no address of a host"),
+        ("2002:7f00:1::1", "a way through an IPv4 address"),
+        ("2001:0:0:1::1", "a way through an IPv4 address"),
+        (str(BROADCAST), "a network of this host"),
         ("169.254.0.17", "link-local"),
         ("fe80::1", "link-local"),
         ("fe80::1%eth0", "interface"),
