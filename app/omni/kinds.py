@@ -85,8 +85,9 @@ PICTURE_KINDS = (
     Kind.WIPE_STATUS,
 )
 
-# All that a boot script depends on: a test proves it.
-BOOT_KINDS = (Kind.INFRA_MACHINE, Kind.INFRA_MACHINE_STATUS, Kind.BMC_CONFIGURATION, Kind.WIPE_STATUS)
+# All that a boot script depends on, beside whether there is a BMC_CONFIGURATION: a test proves it. The status counts
+# only where there is no WIPE_STATUS, which comes first for that.
+BOOT_KINDS = (Kind.WIPE_STATUS, Kind.INFRA_MACHINE, Kind.INFRA_MACHINE_STATUS)
 
 
 def finalizer(provider_id: str) -> str:

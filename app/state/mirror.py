@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from app.machine.model import Machine, PowerState
+from app.machine.model import BmcConfiguration, Machine, PowerState
 from app.omni.kinds import BOOT_KINDS, PICTURE_KINDS, Kind
 from app.omni.resource import Resource
 from app.omni.resources import attribute, to_model
@@ -42,7 +42,7 @@ FRESH = "om:fresh"
 TRACKING = "om:tracking"
 JOIN_CONFIG = "om:join-config"
 AUTHORITY = "om:tls-authority"
-_BOOT_FIELDS = tuple(kind.value for kind in BOOT_KINDS)
+_BOOT_FIELDS = (Kind.BMC_CONFIGURATION.value, *(kind.value for kind in BOOT_KINDS))
 SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
 _STEPPED = b"Redis' clock was put forward or back; an operation from before may still run"
 # The notes of a machine of which nothing is left are of no use after this.
@@ -159,10 +159,14 @@ class Mirror:
         """As much of a machine's picture as its boot depends on, and whether the mirror is complete.
 
         Both are read in one step: a Redis that was emptied reads as not complete, never as one that knows no machines.
+        Of a BMC configuration it counts that there is one, so its login is not opened.
         """
-        row, marks = self._read(keys=[machine_key(machine_id), COMPLETE, WATCHED], args=_BOOT_FIELDS)
+        keys = [machine_key(machine_id), COMPLETE, WATCHED]
+        (wiped, wish, status), configured, marks = self._read(keys=keys, args=_BOOT_FIELDS)
+        row = wiped, wish, None if wiped else status
         parts = self._parts(machine_id, zip(BOOT_KINDS, row, strict=True))
-        return Machine(id=machine_id, now=datetime.now(UTC), **parts), marks == 2
+        bmc = BmcConfiguration() if configured else None
+        return Machine(id=machine_id, now=datetime.now(UTC), bmc_configuration=bmc, **parts), marks == 2
 
     def join_config(self) -> str | None:
         """The machine configuration with which machines join Omni; None where it is not known."""

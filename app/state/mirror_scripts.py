@@ -41,5 +41,6 @@ return 1
 """
 # Some fields of a machine, and how many of the marks stand.
 READ = """
-return {redis.call('HMGET', KEYS[1], unpack(ARGV)), redis.call('EXISTS', KEYS[2], KEYS[3])}
+local there = redis.call('HEXISTS', KEYS[1], ARGV[1])
+return {redis.call('HMGET', KEYS[1], unpack(ARGV, 2)), there, redis.call('EXISTS', KEYS[2], KEYS[3])}
 """

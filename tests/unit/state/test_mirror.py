@@ -8,7 +8,8 @@ from unittest.mock import ANY
 import fakeredis
 import pytest
 
-from app.machine.model import PowerState
+from app.machine.facts import record_lost
+from app.machine.model import BmcConfiguration, PowerState
 from app.omni.kinds import Kind
 from app.state import mirror as state_mirror
 from app.state.boots import Boots
@@ -72,13 +73,32 @@ def test_boot_reads_what_the_whole_picture_holds_of_it_and_whether_the_mirror_is
         mirror.put(omni.give(kind, MACHINE))
     whole = mirror.load(MACHINE)
     sparse, complete = mirror.load_to_boot(MACHINE)
-    assert replace(sparse, now=whole.now, facts=whole.facts) == whole
+    beside = {"now": whole.now, "facts": whole.facts, "bmc_configuration": whole.bmc_configuration}
+    assert sparse.bmc_configuration == BmcConfiguration()
+    assert replace(sparse, **beside) == replace(whole, infra_machine_status=None)
     assert not complete
     mirror.mark_complete(mirror.begin_build(), 0)
     assert mirror.load_to_boot(MACHINE) == (replace(sparse, now=ANY), True)
     client.flushall()
     stranger, complete = mirror.load_to_boot(MACHINE)
-    assert (stranger.infra_machine, complete) == (None, False)
+    assert (stranger.infra_machine, stranger.bmc_configuration, complete) == (None, None, False)
+
+
+def test_boot_without_a_wipe_status_reads_whether_it_is_lost(mirror: Mirror) -> None:
+    omni = InMemoryOmni()
+    mirror.put(omni.give(Kind.INFRA_MACHINE, MACHINE))
+    mirror.put(omni.give(Kind.INFRA_MACHINE_STATUS, MACHINE, ready_to_use=True))
+    sparse, _ = mirror.load_to_boot(MACHINE)
+    assert record_lost(sparse)
+
+
+def test_boot_opens_no_bmc_login(mirror: Mirror, client: fakeredis.FakeRedis) -> None:
+    mirror.put(InMemoryOmni().give(Kind.BMC_CONFIGURATION, MACHINE))
+    other = Mirror(client, Sealer(b"o" * 32))
+    with pytest.raises(MirrorUnreadable):
+        other.load(MACHINE)
+    sparse, _ = other.load_to_boot(MACHINE)
+    assert sparse.bmc_configuration == BmcConfiguration()
 
 
 def test_list_of_omni_decides_what_there_is(mirror: Mirror) -> None:
