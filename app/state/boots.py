@@ -15,11 +15,16 @@ from app.state.wake import ALARMS
 
 # From the boot script to Talos asking for its configuration take minutes at most; half an hour allows for slow disks.
 WINDOW_S = 1_800
-# Notes of a machine of which there is no resource are of no use after a day.
+# Notes of a machine of which there is no resource are of no use after a day, and anybody can make up more of them than
+# fit in memory: as many are kept as the watcher takes in (app/watcher/strangers.py), the last ones.
 _STRANGER_S = 86_400
+MOST_STRANGERS = 1_000
+_STRANGERS = "om:strangers"
 _TRACKED = "om:boots-tracked"
 
-# That a machine booted is news to the watcher once: it makes the MachineStatus, or completes it.
+# That a machine booted is news to the watcher once: it makes the MachineStatus, or completes it. Of strangers that push
+# others out it hears nothing, since it has no room for them either. Who has got a resource meanwhile is no stranger.
+# Where the clock was put back, those from before would count as the newest.
 _NOTE_LUA = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -27,9 +32,25 @@ local news = redis.call('HEXISTS', KEYS[1], 'f:booted') == 0 or redis.call('HEXI
 redis.call('SET', KEYS[3], string.format('%.0f', now), 'NX')
 redis.call('HSET', KEYS[1], 'f:booted', string.format('%.0f', now), 'f:mac', ARGV[6], 'f:serial', ARGV[7])
 redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[3])
-if news then redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1]) end
 redis.call('HINCRBY', KEYS[5], ARGV[5], 1)
-if redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 0 then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
+if redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 0 then
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+  redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - ARGV[4] * 1000)
+  redis.call('ZREMRANGEBYSCORE', KEYS[7], string.format('(%.0f', now), '+inf')
+  redis.call('ZADD', KEYS[7], now, ARGV[1])
+  local beyond = redis.call('ZCARD', KEYS[7]) - ARGV[9]
+  if beyond > 0 then
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[7], 0, beyond - 1)) do
+      redis.call('ZREM', KEYS[7], id)
+      if redis.call('SISMEMBER', KEYS[6], id) == 0 then
+        redis.call('HDEL', ARGV[10] .. id, 'f:booted', 'f:mac', 'f:serial')
+        redis.call('DEL', ARGV[11] .. id)
+        news = false
+      end
+    end
+  end
+end
+if news then redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1]) end
 """
 # Where the clock was put forward, notes of boots have ended before their time; put back, it is before `since`.
 _ALLOWED_LUA = """
@@ -72,9 +93,10 @@ class Boots:
 
     def note(self, machine_id: str, address: str | None, decision: str, named: Named = NAMELESS) -> None:
         """A boot script was fetched from this address: opens the window, counts it by decision, wakes the watcher."""
-        keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id), BOOTS, MACHINES]
+        keys = [machine_key(machine_id), ALARMS, _TRACKED, _boot_key(machine_id), BOOTS, MACHINES, _STRANGERS]
         args: list[str | int] = [machine_id, address or "", WINDOW_S, _STRANGER_S]
         args += [decision, named.mac, named.serial, Kind.MACHINE_STATUS.value]
+        args += [MOST_STRANGERS, machine_key(""), _boot_key("")]
         self._note(keys=keys, args=args)
 
     def count(self, decision: str) -> None:

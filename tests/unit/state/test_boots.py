@@ -6,7 +6,8 @@ import fakeredis
 import pytest
 
 from app.omni.kinds import Kind
-from app.state.boots import WINDOW_S, Boots
+from app.state import boots as boots_module
+from app.state.boots import WINDOW_S, Boots, Named
 from app.state.clock import STEPPED
 from app.state.connection import now_ms
 from app.state.mirror import Mirror, machine_key
@@ -74,6 +75,94 @@ def test_notes_of_a_machine_end_after_a_day_where_there_is_no_resource_of_it(sit
         site.boots.note(machine_id, HERE, "agent-pxe")
     assert site.redis.ttl(machine_key(BOOTED)) == -1
     assert 86_400 - 5 <= site.redis.ttl(machine_key(OTHER)) <= 86_400
+
+
+@pytest.fixture
+def room_for_three(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(boots_module, "MOST_STRANGERS", 3)
+    return site
+
+
+def made_up(number: int) -> str:
+    return f"99999999-0000-0000-0000-{number:012d}"
+
+
+def flood(site: Site, boots: int = 20) -> None:
+    for number in range(boots):
+        site.boots.note(made_up(number), THERE, "agent-pxe", Named("mac", "serial"))
+
+
+def test_notes_of_strangers_beyond_the_most_push_out_the_oldest_and_leave_nothing(room_for_three: Site) -> None:
+    flood(room_for_three, 20)
+    left = [number for number in range(20) if room_for_three.allowed(made_up(number))]
+    assert left == [17, 18, 19]
+    for pattern in ("om:m:*", "om:boot:*"):
+        assert len(room_for_three.redis.keys(pattern)) == 3
+
+
+def test_stranger_that_boots_again_counts_once_and_as_the_newest(room_for_three: Site) -> None:
+    for machine_id in (BOOTED, OTHER, BOOTED, BOOTED, made_up(1), made_up(2)):
+        room_for_three.boots.note(machine_id, HERE, "agent-pxe")
+    assert room_for_three.allowed(BOOTED)
+    assert not room_for_three.allowed(OTHER)
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+def test_machine_with_resources_is_never_pushed_out_by_strangers(room_for_three: Site, known_first: bool) -> None:
+    resource = InMemoryOmni().give(Kind.INFRA_MACHINE, BOOTED)
+    mirror = Mirror(room_for_three.redis, Sealer(b"k" * 32))
+    if known_first:
+        mirror.put(resource)
+    room_for_three.boots.note(BOOTED, HERE, "agent-pxe", Named("aa", "S1"))
+    if not known_first:
+        mirror.put(resource)
+    before = room_for_three.redis.hgetall(machine_key(BOOTED))
+    flood(room_for_three)
+    assert room_for_three.allowed(BOOTED, HERE, match=True)
+    assert room_for_three.redis.hgetall(machine_key(BOOTED)) == before
+
+
+def test_other_notes_of_a_stranger_that_is_pushed_out_stay(room_for_three: Site) -> None:
+    room_for_three.boots.note(BOOTED, HERE, "agent-pxe", Named("aa", "S1"))
+    room_for_three.redis.hset(machine_key(BOOTED), "f:hello", 5)
+    flood(room_for_three)
+    assert room_for_three.redis.hgetall(machine_key(BOOTED)) == {b"f:hello": b"5"}
+    assert not room_for_three.allowed(BOOTED)
+
+
+def test_watcher_is_not_woken_for_strangers_beyond_the_most(room_for_three: Site) -> None:
+    flood(room_for_three)
+    assert Alarms(room_for_three.redis).take(100) == [made_up(0), made_up(1), made_up(2)]
+    room_for_three.boots.note(made_up(19), HERE, "agent-pxe")  # it is one of those that are kept
+    assert Alarms(room_for_three.redis).take(100) == [made_up(19)]
+
+
+def test_strangers_that_have_become_known_leave_their_places_to_others(room_for_three: Site) -> None:
+    mirror, omni = Mirror(room_for_three.redis, Sealer(b"k" * 32)), InMemoryOmni()
+    for number in range(100, 103):
+        room_for_three.boots.note(made_up(number), HERE, "agent-pxe")
+        mirror.put(omni.give(Kind.MACHINE_STATUS, made_up(number)))
+    Alarms(room_for_three.redis).take(100)
+    flood(room_for_three, 3)
+    assert Alarms(room_for_three.redis).take(100) == [made_up(0), made_up(1), made_up(2)]
+    assert all(room_for_three.allowed(made_up(number)) for number in (0, 1, 2, 100, 101, 102))
+
+
+def test_strangers_of_yesterday_hold_no_place(room_for_three: Site) -> None:
+    flood(room_for_three, 3)
+    aged = {made_up(number): now_ms(room_for_three.redis) - 86_400_001 for number in range(3)}
+    room_for_three.redis.zadd("om:strangers", aged)
+    Alarms(room_for_three.redis).take(100)
+    room_for_three.boots.note(BOOTED, HERE, "agent-pxe")
+    assert Alarms(room_for_three.redis).take(100) == [BOOTED]
+    assert room_for_three.redis.zcard("om:strangers") == 1
+
+
+def test_strangers_from_before_the_clock_was_put_back_do_not_push_out_new_ones(room_for_three: Site) -> None:
+    ahead_ms = now_ms(room_for_three.redis) + 86_400_000
+    room_for_three.redis.zadd("om:strangers", {made_up(number): ahead_ms for number in range(3)})
+    room_for_three.boots.note(BOOTED, HERE, "agent-pxe")
+    assert room_for_three.allowed(BOOTED)
 
 
 def test_each_boot_opens_the_window_anew(site: Site) -> None:
