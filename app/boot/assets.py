@@ -7,14 +7,17 @@ wherever names and links would lead.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from app.boot.boot_settings import boot_settings
 from app.boot.errors import AssetsMissing
 from app.boot.regular_file import FileUnfit, open_regular, read_all
-from app.machine.boot import Arch
+from app.machine.boot import Arch, BootRequest, LocalBoot, boot_for
 from app.machine.errors import ScriptRefused
-from app.machine.script import cmdline_name, initramfs_name, kernel_name
+from app.machine.model import Machine
+from app.machine.script import LONGEST_LINE_BYTES, cmdline_name, initramfs_name, kernel_name, line_bytes
 from app.machine.script_values import checked_line
 from config.settings import Settings
 
@@ -63,13 +66,20 @@ class LocalAssets:
             raise AssetsMissing(f"the local boot assets have no image for {arch}: {', '.join(unfit)}")
         return cmdline
 
-    def problem(self, arch: Arch) -> str:
-        """Why no machine of this architecture can boot from it; '' where it can."""
+    def problem(self, arch: Arch, ours: tuple[str, ...]) -> str:
+        """Why no machine of this architecture can boot from it; '' where it can. ours: the arguments that we add."""
+        name = cmdline_name(arch)
         try:
-            checked_line(self.complete_cmdline(arch), cmdline_name(arch), "")
+            own = checked_line(self.complete_cmdline(arch), name, "")
         except (AssetsMissing, ScriptRefused) as error:
             return str(error)
-        return ""
+        size_bytes = line_bytes(own, ours)
+        if size_bytes <= LONGEST_LINE_BYTES:
+            return ""
+        return (
+            f"{name} has {line_bytes(own, ()):,} bytes, with ours {size_bytes:,}, of which Linux keeps "
+            f"{LONGEST_LINE_BYTES:,} and cuts off the end, by which the agent finds us"
+        )
 
 
 def check_assets(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -77,6 +87,13 @@ def check_assets(settings: Settings) -> Iterator[tuple[str, str]]:
     if not settings.use_local_boot_assets or settings.boot_assets_path is None:
         return
     assets = LocalAssets(settings.boot_assets_path)
-    problems = [assets.problem(arch) for arch in Arch]
+    problems = [assets.problem(arch, _least_ours(settings, arch)) for arch in Arch]
     if all(problems):
         yield OPTION, f"no machine could boot from it: {'; '.join(problems)}; put the three files of one of them there"
+
+
+def _least_ours(settings: Settings, arch: Arch) -> tuple[str, ...]:
+    """What we add for a machine that wants nothing more itself; with TLS the configuration comes on top."""
+    anyone = Machine(id="", now=datetime.now(UTC))
+    boot = boot_for(anyone, BootRequest("", arch=arch.value), boot_settings(settings), inline_config="")
+    return boot.kernel_args if isinstance(boot, LocalBoot) else ()

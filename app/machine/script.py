@@ -6,6 +6,7 @@ ScriptRefused, which names it and the machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from app.machine.boot import Arch, BootSettings, DiskMethod, FactoryBoot, LocalBoot
@@ -21,6 +22,10 @@ LINK_TIMEOUT_MS: Final = 5_000
 UNKNOWN_COMMAND: Final = "0x2e022001"
 # Time to read the last line on the console.
 RESTART_S: Final = 5
+
+# Linux on amd64 and arm64 keeps 2,048 bytes of a command line, a zero at its end among them.
+LONGEST_LINE_BYTES: Final = 2_047
+_ANY_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 _INIT: Final = """\
 #!ipxe
@@ -117,6 +122,11 @@ def local_script(boot: LocalBoot, cmdline: str, settings: BootSettings) -> str:
     own = checked_line(cmdline, cmdline_name(boot.arch), boot.machine_id)
     kernel = " ".join((f"{base}/{kernel_name(boot.arch)}", *own, *boot.kernel_args))
     return f"#!ipxe\nimgfree\nkernel {kernel}\ninitrd {base}/{initramfs_name(boot.arch)}\nboot\n"
+
+
+def line_bytes(own: Iterable[str], ours: Iterable[str]) -> int:
+    """The length of a kernel's command line, with the UUID that iPXE puts in. own: the image's; ours: what we add."""
+    return len(" ".join((*own, *ours)).replace("${uuid}", _ANY_UUID))
 
 
 def factory_script(boot: FactoryBoot, schematic_id: str, settings: BootSettings) -> str:

@@ -32,10 +32,10 @@ Told = Refusal | DiskBoot | FactoryBoot | LocalBoot
 MIRROR_RETRY_AFTER_S = 5
 # How boots count that start no machine: one that must not boot from the network, or the mirror is not complete.
 REFUSED, HELD_BACK = "refused", "held-back"
-# Linux on amd64 and arm64 keeps 2,048 bytes of a command line; some 300 of them are those of Talos itself.
+# An image of the factory adds Talos' own arguments, some 300 bytes, to ours in the 2,048 that Linux keeps.
 LONGEST_ARGUMENTS_BYTES = 1_700
-# What a client sends is logged up to this length.
-_LONGEST_SHOWN = 64
+# What a client sends is logged up to this length; a MAC as iPXE writes it has 17 characters.
+_LONGEST_SHOWN, _LONGEST_MAC = 64, 20
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -71,7 +71,7 @@ def _boot(services: Services) -> Response:
     body, status = _told(services, answer)
     address = client_address(request)
     if request.method != "HEAD":
-        named = Named(mac=_shown(args.get("mac", "")), serial=_shown(args.get("serial", "")))
+        named = Named(mac=_shown(args.get("mac", ""), _LONGEST_MAC), serial=_shown(args.get("serial", "")))
         if isinstance(answer, Refusal):
             services.boots.count(_mode(answer))
         else:
@@ -83,7 +83,8 @@ def _boot(services: Services) -> Response:
 
 
 def _hold_back(services: Services, machine_id: str, reason: str) -> NoReturn:
-    services.boots.count(HELD_BACK)
+    if request.method != "HEAD":
+        services.boots.count(HELD_BACK)
     log.warning("boot_held_back", machine_id=machine_id, reason=reason)
     raise ServiceUnavailable(reason, retry_after=MIRROR_RETRY_AFTER_S)
 
@@ -102,10 +103,10 @@ def _machine_config(services: Services) -> str:
     return machine_config(services.mirror, [*services.trust.documents(), *services.extra.documents()])
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, most: int = _LONGEST_SHOWN) -> str:
     """What firmware sent, as far as it is shown to people."""
-    cut = text[:_LONGEST_SHOWN]
-    return cut if cut.isprintable() else "".join(c for c in cut if c.isprintable())
+    cut = text[:most]
+    return cut if cut.isascii() and cut.isprintable() else "".join(c for c in cut if c.isascii() and c.isprintable())
 
 
 def _told(services: Services, answer: Told) -> tuple[str, int]:
@@ -116,29 +117,30 @@ def _told(services: Services, answer: Told) -> tuple[str, int]:
         case DiskBoot():
             return script.disk_script(answer.method), 404 if answer.method is DiskMethod.HTTP_404 else 200
         case FactoryBoot():
-            _look_at_length(answer, answer.schematic.kernel_args)
+            _look_at_length(answer, script.line_bytes((), answer.schematic.kernel_args), LONGEST_ARGUMENTS_BYTES)
             schematic_id = services.factory.schematic_id(answer.schematic)
             return script.factory_script(answer, schematic_id, services.boot_settings), 200
         case LocalBoot():
-            _look_at_length(answer, answer.kernel_args)
             return _local_script(services, answer), 200
 
 
 def _local_script(services: Services, boot: LocalBoot) -> str:
     if services.assets is None:
         raise AssetsMissing("there is no folder of local boot assets: set --boot-assets-path")
-    return script.local_script(boot, services.assets.complete_cmdline(boot.arch), services.boot_settings)
+    cmdline = services.assets.complete_cmdline(boot.arch)
+    _look_at_length(boot, script.line_bytes(cmdline.split(), boot.kernel_args), script.LONGEST_LINE_BYTES)
+    return script.local_script(boot, cmdline, services.boot_settings)
 
 
-def _look_at_length(boot: FactoryBoot | LocalBoot, kernel_args: tuple[str, ...]) -> None:
-    size_bytes = len(" ".join(kernel_args))
-    if size_bytes > LONGEST_ARGUMENTS_BYTES:
+def _look_at_length(boot: FactoryBoot | LocalBoot, size_bytes: int, most_bytes: int) -> None:
+    if size_bytes > most_bytes:
         log.warning(
             "kernel_arguments_long",
             machine_id=boot.machine_id,
             size_bytes=size_bytes,
             effect="Linux cuts off what is beyond 2,048 bytes, those of Talos itself included",
-            remedy="fewer extra_kernel_args; with TLS a CA with an Ed25519 or ECDSA key, or fewer documents",
+            remedy="fewer extra_kernel_args, a shorter line of a local image; with TLS a CA with an Ed25519 or ECDSA key, "
+            "or fewer documents",
         )
 
 

@@ -24,7 +24,8 @@ def assets(tmp_path):
 
 
 def problems(folder):
-    return list(check_assets(Settings(use_local_boot_assets=True, boot_assets_path=folder)))
+    options = {"use_local_boot_assets": True, "boot_assets_path": folder, "api_advertise_address": "10.0.0.1"}
+    return list(check_assets(Settings(**options)))
 
 
 def test_file_is_opened_also_below_the_folder_and_by_a_link_inside(tmp_path, assets):
@@ -111,6 +112,17 @@ def test_command_line_that_may_not_stand_in_a_script_is_found_at_the_start(tmp_p
     [(_, told)] = problems(fill(tmp_path / "assets", cmdline=cmdline))
     assert "cmdline-metal-amd64" in told
     assert words in told
+
+
+def test_command_line_that_leaves_no_room_for_ours_is_found_at_the_start(tmp_path):
+    folder = fill(tmp_path / "assets", cmdline=b"a" * 1_800)
+    assert problems(folder) == []
+    fill(folder, cmdline=b"a" * 1_960)
+    [(_, told)] = problems(folder)
+    assert "cmdline-metal-amd64 has 1,960 bytes" in told
+    assert "2,047" in told
+    fill(folder, "arm64")
+    assert problems(folder) == []  # machines of the other architecture can boot
 
 
 def test_command_line_of_a_boot_is_read_anew_each_time(tmp_path, assets):

@@ -209,6 +209,21 @@ def test_boot_decision_is_logged_with_machine_and_mode(site: Site, capsys: pytes
     assert "agent-pxe" in logged
 
 
+def test_what_firmware_calls_itself_is_cut_and_cleaned_before_it_is_kept(site: Site) -> None:
+    site.boot(mac="00-11-22-33-44-55" * 9, serial="S\n\u00e9\U0001f600" + "1" * 500)
+    [named] = site.boots.named
+    assert named.mac == ("00-11-22-33-44-55" * 2)[:20]
+    assert named.serial == "S" + "1" * 60
+
+
+def test_head_of_a_boot_that_is_held_back_is_not_counted(site: Site) -> None:
+    site.mirror.is_complete = False
+    assert site.ask("HEAD", f"/ipxe/boot.ipxe?uuid={MACHINE_ID}", "10.0.0.7").status_code == 503
+    assert site.boots.counted == []
+    assert site.boot().status_code == 503
+    assert site.boots.counted == ["held-back"]
+
+
 def test_posting_to_the_boot_script_is_not_allowed(site: Site) -> None:
     answer = site.ask("POST", "/ipxe/boot.ipxe", "10.0.0.7")
     assert answer.status_code == 405
@@ -393,6 +408,20 @@ def test_agent_mode_is_booted_from_local_assets_and_no_factory_is_asked(
     )
     assert site.factory.asked == []
     assert site.boots.counted == ["agent-pxe"]
+
+
+@pytest.mark.parametrize(("own_bytes", "told"), [(1_850, False), (1_950, True)])
+def test_arguments_of_a_local_image_that_fit_only_without_ours_are_told(
+    make_site: Callable[..., Site], tmp_path: Path, capsys: pytest.CaptureFixture[str], own_bytes: int, told: bool
+) -> None:
+    folder = fill_assets(tmp_path / "assets", cmdline="a" * own_bytes + "\n")
+    site = make_site(use_local_boot_assets=True, boot_assets_path=folder)
+    [line] = [line for line in site.boot().text.splitlines() if line.startswith("kernel ")]
+    arguments = line.split(" ", 2)[2].replace("${uuid}", MACHINE_ID)
+    assert (len(arguments) > 2_047) is told
+    said = capsys.readouterr().out
+    assert ("kernel_arguments_long" in said) is told
+    assert not told or str(len(arguments)) in said
 
 
 def test_every_url_of_a_local_boot_is_served(make_site: Callable[..., Site], tmp_path: Path) -> None:
