@@ -66,23 +66,11 @@ class DialIn(TunnelServiceServicer):
             log.warning("agent_without_machine_id", address=address, reason=str(error))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             return
-        if self._tls_served and came_without_tls(context.peer()):
-            await self._warn(machine_id, address)
         try:
             reason = await self._hold(machine_id, address, context)
         except asyncio.CancelledError:
             return  # the peer is gone: gRPC cancels us, and would print what we raise
         await context.abort(grpc.StatusCode.ABORTED, reason)
-
-    async def _warn(self, machine_id: str, address: str) -> None:
-        """An agent came without TLS. It is served all the same: it may hold a wipe that must not be lost."""
-        log.warning(
-            "tunnel_without_tls",
-            machine_id=machine_id,
-            address=address,
-            hint="it was booted before TLS was switched on, and comes over TLS from its next boot on",
-        )
-        await self._presence.count_without_tls()
 
     async def _hold(self, machine_id: str, address: str, context: Context) -> str:
         wire = _GrpcWire(context)
@@ -98,6 +86,8 @@ class DialIn(TunnelServiceServicer):
             return str(error)
         log.info("tunnel_opened", machine_id=machine_id, address=address)
         arriving = self._presence.arrive(session)
+        if self._tls_served and came_without_tls(context.peer()):
+            self._warn(session)
         keeping = asyncio.ensure_future(self._keep(session, arriving))
         reason = "the connection was lost"
         try:
@@ -107,6 +97,16 @@ class DialIn(TunnelServiceServicer):
             self._presence.depart(session)
             log.info("tunnel_ended", machine_id=machine_id, address=address, reason=reason)
         return reason
+
+    def _warn(self, session: Session) -> None:
+        """An agent came without TLS. It is served all the same: it may hold a wipe that must not be lost."""
+        log.warning(
+            "tunnel_without_tls",
+            machine_id=session.machine_id,
+            address=session.address,
+            hint="it was booted before TLS was switched on, and comes over TLS from its next boot on",
+        )
+        self._presence.count_without_tls()
 
     async def _keep(self, session: Session, arriving: Awaitable[None]) -> None:
         """Once the registry knows the tunnel, prove every so often that the agent lives."""

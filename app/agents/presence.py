@@ -125,9 +125,9 @@ class Presence:
         if number is not None:
             self._start(self._unregister(session.machine_id, number))
 
-    async def count_without_tls(self) -> None:
+    def count_without_tls(self) -> None:
         """A tunnel was opened without TLS although it is served."""
-        await self._tell(self._registry.count_without_tls)
+        self._start(self._tell(self._registry.count_without_tls))
 
     async def renew(self) -> None:
         """Tell the registry what is held, close what it knows a newer tunnel of, and catch up after an outage."""

@@ -163,7 +163,7 @@ def test_agent_that_comes_without_tls_is_served_with_a_warning_and_counted(serve
         await door.connect(other)
         await door.site.connect(machine, address=f"127.0.0.1:{plain.getsockname()[1]}")
         await door.site.wipe(machine)
-        assert metrics.read(door.site.sync_redis, 0).without_tls == before + 1
+        await eventually(lambda: metrics.read(door.site.sync_redis, 0).without_tls == before + 1)
         acceptor.close()
         lines = [line for line in said(capsys).splitlines() if "tunnel_without_tls" in line]
         assert len(lines) == 1

@@ -30,6 +30,7 @@ class FakeRegistry:
         self.peers = {}
         self.holders = {}
         self.refusals = []
+        self.without_tls = 0
 
     def _check(self):
         if self.down:
@@ -72,6 +73,10 @@ class FakeRegistry:
     async def refused(self, machine_id, address):
         self._check()
         self.refusals.append((machine_id, address))
+
+    async def count_without_tls(self):
+        self._check()
+        self.without_tls += 1
 
     async def leave(self, gateway_id):
         self._check()
