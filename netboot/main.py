@@ -41,6 +41,11 @@ NOTHING_TO_DO: Final = (
 )
 
 OWN_ADDRESS: Final = "name this host's own address in --dhcp-proxy-iface-or-ip, unless that one leads here"
+OWN_INTERFACE: Final = (
+    "serve the interface that has it (--dhcp-proxy-iface-or-ip), or advertise an address on this one; nothing where "
+    "machines reach it by this one"
+)
+ANOTHER_INTERFACE: Final = "it is the only one; where machines are on one without an address, name that one"
 
 
 def run(settings: Settings, *, dry_run: bool) -> int:
@@ -81,13 +86,7 @@ def _run(settings: Settings, *, dry_run: bool) -> int:
     user = _user(settings)
     place, files = place_of(settings), boot_files(settings)
     say_what_is_not_patched(settings)
-    if place.told_elsewhere:
-        log.warning(
-            "netboot_told_elsewhere",
-            address=place.site.address,
-            effect="machines fetch their boot files by TFTP from there, and not from this host",
-            remedy=OWN_ADDRESS,
-        )
+    _say_what_is_doubtful(place)
     with open_ports(settings, place) as ports:
         sign = _sign(settings)
         load()
@@ -101,11 +100,25 @@ def _run(settings: Settings, *, dry_run: bool) -> int:
             interface=place.interface,
             ports=[*ports.dhcp, ports.tftp.getsockname()[1]],
             address=place.site.address,
+            provider=place.site.http_url,
             user=user.name if user else os.geteuid(),
             dry_run=dry_run,
         )
         look = partial(_look, children, sign, ports, place)
         return Supervisor(children, stop_timeout_s=STOP_TIMEOUT_S, each_look=look).run()
+
+
+def _say_what_is_doubtful(place: Place) -> None:
+    """Log what may keep machines from booting, as nobody on this host can know."""
+    address, interface = place.site.address, place.interface
+    if place.told_elsewhere:
+        effect = "machines fetch their boot files by TFTP from there, and not from this host"
+        log.warning("netboot_told_elsewhere", address=address, effect=effect, remedy=OWN_ADDRESS)
+    if place.told_of_another:
+        effect = f"what machines send to it by another interface than {interface} is not heard at port 4011"
+        log.warning("netboot_told_of_another_interface", address=address, effect=effect, remedy=OWN_INTERFACE)
+    if place.unnamed:
+        log.info("netboot_interface_taken", interface=interface, address=address, remedy=ANOTHER_INTERFACE)
 
 
 def _user(settings: Settings) -> User | None:

@@ -48,11 +48,15 @@ def interface_for(iface_or_ip: str) -> str:
     for name, addresses in interfaces.items():
         if wanted in addresses:
             return name
-    there = ", ".join(f"{name} ({' '.join(of_it) or 'no IPv4 address'})" for name, of_it in interfaces.items())
     raise StartError(
-        f"{_OPTION}: {iface_or_ip} is neither an interface of this host nor an IPv4 address on one; there are {there}; "
-        "name the one that is in the network of the machines"
+        f"{_OPTION}: {iface_or_ip} is neither an interface of this host nor an IPv4 address on one; there are "
+        f"{in_words(interfaces)}; name the one that is in the network of the machines"
     )
+
+
+def in_words(interfaces: Addresses) -> str:
+    """All of them, each with its addresses."""
+    return ", ".join(f"{name} ({' '.join(of_it) or 'no IPv4 address'})" for name, of_it in interfaces.items())
 
 
 def interface_addresses() -> Addresses:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from config.paths import run_dir_path
+from tests.firmware.hosts import Host, Lan
 from tests.integration.children import marked_processes, wait_until
 from tests.integration.netboot_place import (
     ADDRESS,
@@ -146,13 +147,14 @@ def test_interface_that_is_taken_away_ends_it_and_a_new_start_serves_the_new_one
         host.host.ip("link", "set", "eth9", "up")
 
     plug()
-    process = host.up(host.start("--dhcp-proxy-iface-or-ip=eth9"))
+    words = ("--dhcp-proxy-iface-or-ip=eth9", "--api-advertise-address=192.0.2.7")
+    process = host.up(host.start(*words))
     host.host.ip("link", "delete", "eth9")
     assert process.wait(timeout=10) == 1
     assert "eth9 was taken away" in host.said()
     assert not marked_processes(host.folder)
     plug()
-    host.up(host.start("--dhcp-proxy-iface-or-ip=eth9"))
+    host.up(host.start(*words))
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run",)])
@@ -217,6 +219,41 @@ def test_firmware_on_another_host_is_told_that_hosts_own_address_where_it_is_nam
     assert host.fetched("snp.efi") == BINARIES["snponly.efi"]
     assert b"http://192.0.2.7:50042/" in host.fetched("autoexec.ipxe")
     assert "netboot_told_elsewhere" not in host.names()
+
+
+def test_firmware_on_another_host_needs_the_advertise_address_alone(host):
+    with Lan(9) as lan, Host("machine") as machine:
+        lan.plug(host.host, 2, "eth9")
+        lan.plug(machine, 3)
+        host.up(host.start("--api-advertise-address=192.0.2.7"))
+        with BootClient("eth0", at=machine.pid) as client:
+            [offer] = [heard.answer for heard in client.offers()]
+    assert (offer.siaddr, offer.server, offer.options[66]) == ("10.9.0.2", "10.9.0.2", b"10.9.0.2")
+    [taken] = [event for event in host.events() if event["event"] == "netboot_interface_taken"]
+    [opened] = [event for event in host.events() if event["event"] == "netboot_open"]
+    assert (taken["interface"], taken["address"]) == ("eth9", "10.9.0.2")
+    assert (opened["address"], opened["provider"]) == ("10.9.0.2", "http://192.0.2.7:50042")
+
+
+def with_two_interfaces(host):
+    for number in (9, 11):
+        host.host.ip("link", "add", f"eth{number}", "type", "veth", "peer", "name", f"far{number}")
+        host.host.ip("link", "set", f"eth{number}", "up")
+        host.host.ip("address", "add", f"10.{number}.0.2/24", "dev", f"eth{number}")
+
+
+def test_several_interfaces_of_another_host_are_named(host):
+    with_two_interfaces(host)
+    assert host.start("--api-advertise-address=192.0.2.7").wait(20) == 1
+    assert "there are eth9 (10.9.0.2), eth11 (10.11.0.2); name one with --dhcp-proxy-iface-or-ip" in host.said()
+
+
+def test_advertise_address_on_another_interface_of_this_host_is_served_with_a_warning(host):
+    with_two_interfaces(host)
+    host.up(host.start("--api-advertise-address=10.11.0.2", "--dhcp-proxy-iface-or-ip=10.9.0.2"))
+    [said] = [event for event in host.events() if event["event"] == "netboot_told_of_another_interface"]
+    assert said["address"] == "10.11.0.2"
+    assert "--dhcp-proxy-iface-or-ip" in said["remedy"]
 
 
 def test_interface_without_the_advertise_address_is_served_with_a_warning(host):
@@ -295,7 +332,9 @@ def test_user_without_rights_is_told_what_is_missing(host, other_user):
         (["--netboot-user=nosuch"], 1, "--netboot-user: there is no user 'nosuch' on this host"),
         (["--netboot-user=root"], 1, "--netboot-user: root keeps all rights"),
         (["--dhcp-proxy-iface-or-ip=eth9"], 1, "--dhcp-proxy-iface-or-ip: eth9 is neither an interface"),
-        (["--api-advertise-address=192.0.2.7"], 1, "192.0.2.7 is neither an interface of this host"),
+        (["--api-advertise-address=192.0.2.7"], 1, "=192.0.2.7 is not this host's, and no interface here has an IPv4"),
+        (["--api-advertise-address=127.0.1.1", "--dhcp-proxy-iface-or-ip=lo0"], 1, "lo0 is neither an interface"),
+        (["--api-advertise-address=127.0.1.1"], 1, "127.0.1.1: is for this host alone"),
         (["--api-advertise-address=fd00::7"], 1, "--disable-dhcp-proxy"),
         (["--ipxe-path=/nowhere"], 1, "undionly.kpxe is missing"),
         (["--disable-dhcp-proxy"], 2, "--disable-dhcp-proxy leaves netboot nothing to do"),
