@@ -97,15 +97,25 @@ class Child:
     def look_after(self) -> str:
         """Start it again when it has ended and its pause is over; return why that is hopeless, or nothing."""
         if self._process is None:
-            if time.monotonic() >= self._start_again_at:
-                self.start()
-            return ""
+            return self._try_start() if time.monotonic() >= self._start_again_at else ""
         status = self.ended()
         if status is None:
             if not self._has_run and time.monotonic() - self._started_at > STARTED_AFTER_S:
                 self._has_run = True
             return ""
         return self._has_ended(status)
+
+    def _try_start(self) -> str:
+        try:
+            self.start()
+        except OSError as error:  # such as for a limit of processes, which passes
+            reason = error.strerror or str(error)
+        else:
+            return ""
+        if self._start_has_failed():
+            return f"{self.name} cannot be started ({reason})"
+        log.error("process_cannot_start", child=self.name, reason=reason, start_again_in_s=self._pause())
+        return ""
 
     def _has_ended(self, status: int) -> str:
         lived_s = time.monotonic() - self._started_at
@@ -114,15 +124,24 @@ class Child:
         if status == WRONG_USAGE:
             self.misused = True
             return f"{self.name} does not start with these settings"
-        self._failed_starts += 1
-        if not self._has_run and self._failed_starts >= STARTS_THAT_MAY_FAIL:
+        if self._start_has_failed():
             return f"{self.name} ended {self._failed_starts} times while starting ({in_words(status)}), see above"
         if lived_s > STARTED_AFTER_S:
             self._backoff_s = FIRST_BACKOFF_S
-        self._start_again_at = time.monotonic() + self._backoff_s
-        log.error("process_ended", child=self.name, how=in_words(status), start_again_in_s=self._backoff_s)
-        self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
+        log.error("process_ended", child=self.name, how=in_words(status), start_again_in_s=self._pause())
         return ""
+
+    def _start_has_failed(self) -> bool:
+        """Count it; whether there were too many."""
+        self._failed_starts += 1
+        return not self._has_run and self._failed_starts >= STARTS_THAT_MAY_FAIL
+
+    def _pause(self) -> float:
+        """Have the next start wait, each time for longer; for how many seconds."""
+        pause_s = self._backoff_s
+        self._start_again_at = time.monotonic() + pause_s
+        self._backoff_s = min(2 * pause_s, LONGEST_BACKOFF_S)
+        return pause_s
 
     def terminate(self) -> None:
         """Ask the process to end."""

@@ -64,15 +64,14 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _look_after(self) -> int:
-        for child in self._children:
-            child.start()
-        while not self._stop.wait(LOOK_S):
+        while not self._stop.is_set():
             for child in (*self._last, *self._children):
                 hopeless = child.look_after()
                 if hopeless:
                     tell(hopeless)
                     return WRONG_USAGE if child.misused else FAILED
             self._each_look()
+            self._stop.wait(LOOK_S)
         return 0
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
-"""A child that is made by fork: it has what its parent has open and has read, and none of the parent's way to end.
+"""Children that are made by fork: they have what their parent has open and has read, and none of its way to end.
 
-It stays in the code that is given to it, and ends with the process, whatever happens there.
+They stay in the code that is given to them, and end with the process, whatever happens there.
 """
 
 from __future__ import annotations
@@ -25,24 +25,23 @@ PR_SET_NAME: Final = 15
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class ForkedChild(Child):
-    """A child process of our own code that is to run for as long as we do."""
+def fork(live: Callable[[], int]) -> Forked:
+    """Make a child.
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
-        """Describe the child; nothing is started yet. work: what it does; when it returns the process ends in peace."""
-        super().__init__(name, (), {})
-        self._work = work
+    Args:
+        live: what the child does, with signals that end it; returns the status with which it ends.
 
-    def _launch(self) -> Process:
-        lifeline = die_with_parent(signal.SIGKILL)
-        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    Raises:
+        OSError: there is no child, and all is as before. `multiprocessing` would lose four descriptors each time.
+    """
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    try:
         pid = os.fork()
         if not pid:
-            _live(self.name, lifeline, self._work)
-        with contextlib.suppress(OSError):  # the child does it too: whoever comes first
-            os.setpgid(pid, pid)
-        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+            _live(live)
         return Forked(pid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
 
 class Forked:
@@ -64,6 +63,10 @@ class Forked:
         """Ask it to end."""
         os.kill(self.pid, signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End it; it is there until it has been waited for."""
+        os.kill(self.pid, signal.SIGKILL)
+
     def _ask(self, options: int) -> int | None:
         if self._status is None:
             pid, status = os.waitpid(self.pid, options)
@@ -72,19 +75,39 @@ class Forked:
         return self._status
 
 
-def _live(name: str, lifeline: Callable[[], None], work: Callable[[], None]) -> NoReturn:
+class ForkedChild(Child):
+    """A child process of our own code that is to run for as long as we do."""
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        """Describe the child; nothing is started yet. work: what it does; when it returns the process ends in peace."""
+        super().__init__(name, (), {})
+        self._work = work
+
+    def _launch(self) -> Process:
+        lifeline = die_with_parent(signal.SIGKILL)
+
+        def live() -> int:
+            os.setpgid(0, 0)  # Ctrl-C in a terminal is for the parent, and all that the child forks goes with it
+            lifeline()
+            ctypes.CDLL(None).prctl(PR_SET_NAME, self.name.encode(), 0, 0, 0)  # its command line is the parent's
+            self._work()
+            return 0
+
+        process = fork(live)
+        with contextlib.suppress(OSError):  # the child does it too: whoever comes first
+            os.setpgid(process.pid, process.pid)
+        return process
+
+
+def _live(live: Callable[[], int]) -> NoReturn:
     """Be the child. It must not go back into the code of its parent, so nothing is raised from here."""
     status = BROKE
     try:
-        os.setpgid(0, 0)  # Ctrl-C in a terminal is for the parent, and all that the child forks goes with it
-        lifeline()
-        ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode(), 0, 0, 0)  # its command line is that of the parent
         for number in HANDLED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-        work()
-        status = 0
-    except Exception:  # whatever it is, the parent starts another
+        status = live()
+    except Exception:  # whatever it is, the parent goes on
         log.exception("netboot_child_broke")
     finally:
         os._exit(status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -56,6 +57,8 @@ def run(settings: Settings, *, dry_run: bool) -> int:
         dry_run: log each packet and what would be answered, and answer nothing.
     """
     logs.configure(settings.debug, "netboot")
+    # Ignored by whoever starts us, it is ignored here too: then the kernel does not keep how a child has ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if settings.disable_dhcp_proxy:
         tell(NOTHING_TO_DO)
         return WRONG_USAGE

@@ -1,5 +1,7 @@
 """What is decided before anything is opened."""
 
+import signal
+
 import pytest
 
 from config.settings import Settings
@@ -31,3 +33,13 @@ def test_what_keeps_it_from_starting_says_once_how_to_do_without(words, monkeypa
 def test_broadcasts_are_a_port_of_their_own():
     assert dhcp_ports(Settings()) == (BROADCAST_PORT, PROXY_PORT)
     assert dhcp_ports(Settings(disable_dhcp_proxy_broadcast=True)) == (PROXY_PORT,)
+
+
+def test_children_are_told_of_also_where_who_starts_us_ignores_its_own(capsys, monkeypatch):
+    monkeypatch.setattr("config.logs.configure", lambda *_, **__: None)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        main.run(Settings(disable_dhcp_proxy=True), dry_run=False)
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGCHLD, before)
