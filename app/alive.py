@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
+import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,9 +35,20 @@ class Sign:
             _forget_old(self.path.parent)
 
     def hold(self) -> None:
-        """Open the file now, for a process that will have no right to its folder later."""
-        with contextlib.suppress(OSError):
-            self._held = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Open the file now, for a process that will have no right to its folder later.
+
+        Raises:
+            OSError: it cannot be had, or leads to another file.
+        """
+        # Of a pipe that nobody reads it would wait for a reader.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with _opened(self.path.parent) as folder:
+            held = os.open(self.path.name, flags, 0o600, dir_fd=folder)
+        found = os.fstat(held)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            os.close(held)
+            raise OSError(errno.EPERM, "it is not a file of its own", str(self.path))
+        self._held = held
 
     def show(self) -> bool:
         """Say that the work goes round; costs nothing when called often. True: it was said now."""
@@ -53,8 +67,20 @@ class Sign:
             os.pwrite(self._held, b"\n", 0)
 
 
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Open a folder, and not what a link in its place leads to: the state directory may be another user's than root."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _forget_old(folder: Path) -> None:
     since_s = time.time() - FORGET_AFTER_S
-    for path in folder.iterdir():
-        if path.stat().st_mtime < since_s:
-            path.unlink(missing_ok=True)
+    with _opened(folder) as descriptor:
+        for name in os.listdir(descriptor):  # noqa: PTH208 - of a folder that is open
+            with contextlib.suppress(FileNotFoundError):  # another process does the same
+                if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mtime < since_s:
+                    os.unlink(name, dir_fd=descriptor)

@@ -135,6 +135,7 @@ def _sign(settings: Settings) -> Sign | None:
     """Our sign of life, opened while we may; none where there is no folder for it."""
     try:
         sign = Sign(settings, "netboot")
+        sign.hold()
     except OSError as error:
         log.warning(
             "netboot_shows_no_sign",
@@ -143,7 +144,6 @@ def _sign(settings: Settings) -> Sign | None:
             effect="health checks of containers find no sign of life",
         )
         return None
-    sign.hold()
     return sign
 
 

@@ -45,6 +45,41 @@ def test_sign_that_is_held_is_shown_without_its_folder(settings, tmp_path):
     assert not sign.path.parent.exists()
 
 
+@pytest.fixture
+def trap(settings, tmp_path):
+    """A file that is not for us, with a sign in its place that leads to it."""
+    sign, victim = Sign(settings, "netboot"), tmp_path / "victim"
+    victim.write_text("root:x\n")
+    return sign, victim
+
+
+@pytest.mark.parametrize("lead", ["symlink_to", "hardlink_to"])
+def test_sign_that_leads_to_another_file_is_not_held(trap, lead):
+    sign, victim = trap
+    getattr(sign.path, lead)(victim)
+    with pytest.raises(OSError, match=sign.path.name):
+        sign.hold()
+    assert victim.read_text() == "root:x\n"
+
+
+def test_sign_that_is_a_pipe_is_not_waited_for(trap):
+    sign, _ = trap
+    os.mkfifo(sign.path)
+    with pytest.raises(OSError, match=sign.path.name):
+        sign.hold()
+
+
+def test_folder_that_leads_elsewhere_is_not_held_and_nothing_goes_there(trap, settings, tmp_path):
+    sign, victim = trap
+    os.utime(victim, (1, 1))
+    sign.path.parent.rmdir()
+    sign.path.parent.symlink_to(tmp_path)
+    with pytest.raises(OSError, match="alive"):
+        Sign(settings, "netboot").hold()
+    assert victim.read_text() == "root:x\n"
+    assert not (tmp_path / sign.path.name).exists()
+
+
 def test_folder_that_is_gone_breaks_nothing(settings):
     sign = Sign(settings, "watcher")
     sign.path.parent.rmdir()
