@@ -1,7 +1,8 @@
 """`omni-metal ipxe`: put the iPXE binaries of Debian's package into the state directory, verified, all or none.
 
 The package file must have the SHA-256 that is pinned for it, and so must each binary. A folder that is ready takes the
-place of the old one at once, and a manifest in it says what it holds. Run again there is nothing to do.
+place of the old one, which comes back where that fails; where a run is killed in between, the next one brings it back.
+A manifest in it says what it holds. Run again there is nothing to do.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from config.settings import Settings
 
 MANIFEST: Final = "manifest.json"
 _DRAFT: Final = ".ipxe-"
+ASIDE: Final = f"{_DRAFT}old"
+"""Where the old folder is while the new one takes its place."""
 # Debian's package has 2.5 MB.
 _LARGEST_PACKAGE_BYTES: Final = 64 * 1024 * 1024
 
@@ -56,18 +59,24 @@ def put(folder: Path, deb: Path | None = None, package: Package = PACKAGE) -> bo
         StartError: they could not be had, or are not what is pinned, or the folder holds something else.
     """
     try:
-        with _alone_in(folder.parent), _draft_in(folder.parent) as draft:
-            if _holds(folder, package):
-                return False
-            _check_ours(folder)
-            file = deb or download(package, _made(draft / "apt"))
-            _fill(_made(draft / "ready"), _unpacked(file, draft, package), package)
-            _replace(folder, draft)
+        with _alone_in(folder.parent):
+            _bring_back(folder)
+            with _draft_in(folder.parent) as draft:
+                return _put(folder, draft, deb, package)
     except OSError as error:
         raise StartError(
             f"the iPXE binaries cannot be put into {folder} ({error.strerror}); make its parent writable, or name "
             "another with --state-dir"
         ) from None
+
+
+def _put(folder: Path, draft: Path, deb: Path | None, package: Package) -> bool:
+    if _holds(folder, package):
+        return False
+    _check_ours(folder)
+    file = deb or download(package, _made(draft / "apt"))
+    _fill(_made(draft / "ready"), _unpacked(file, draft, package), package)
+    _replace(folder, draft)
     return True
 
 
@@ -134,10 +143,22 @@ def _is_filled_by_hand(folder: Path) -> bool:
 
 
 def _replace(folder: Path, draft: Path) -> None:
-    if folder.exists():
-        folder.rename(draft / "old")
-    (draft / "ready").rename(folder)
+    aside = folder.with_name(ASIDE)
+    try:
+        if folder.exists():
+            folder.rename(aside)
+        (draft / "ready").rename(folder)
+    finally:
+        _bring_back(folder)
     _sync(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _bring_back(folder: Path) -> None:
+    """Put the old folder back where nothing has taken its place."""
+    aside = folder.with_name(ASIDE)
+    if aside.exists() and not os.path.lexists(folder):
+        aside.rename(folder)
 
 
 @contextlib.contextmanager

