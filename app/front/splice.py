@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ COMPLAIN_EVERY_S: Final = 5.0
 BUFFER_BYTES: Final = 256 * 1024
 # A request of firmware fits in many times over.
 FIRST_READ_BYTES: Final = 16 * 1024
+
+# Closed at once, with what is not sent: a client that takes nothing would keep it in the kernel.
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 _STARTING: Final = b"the provider is starting; try again\n"
 _UNAVAILABLE: Final = (
@@ -112,6 +116,8 @@ class Connection:
         self._address = address
         self._tls = tls
         self._backend: socket.socket | None = None
+        self._up: Way | None = None
+        self._down: Way | None = None
         self._first = b""
         self._timer: asyncio.TimerHandle | None = None
         self._tries = 0
@@ -130,11 +136,19 @@ class Connection:
         """Close both sides."""
         self._splicer.connections.discard(self)
         self._cancel_timer()
+        for way in (self._up, self._down):
+            if way is not None:
+                way.stop()
         for side in (self._client, self._backend):
             if side is not None and side.fileno() >= 0:
                 self._splicer.loop.remove_reader(side.fileno())
                 self._splicer.loop.remove_writer(side.fileno())
                 side.close()
+
+    def stalled(self) -> None:
+        """One side takes nothing: the other side must not wait for it with all that it holds."""
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.close()
 
     def source_ended(self, sink: socket.socket) -> None:
         """One side will send nothing more."""
@@ -153,6 +167,8 @@ class Connection:
             self.close()
             return
         self._ended += 1
+        if self._up is not None:
+            self._up.stop()
         self._splicer.loop.remove_reader(self._client.fileno())
         self._splicer.loop.remove_writer(sink.fileno())
 
@@ -199,12 +215,12 @@ class Connection:
             self._splice(backend)
 
     def _splice(self, backend: socket.socket) -> None:
-        self._up = Way(self, self._client, backend, self._splicer.buffer)
+        self._up = up = Way(self, self._client, backend, self._splicer.buffer)
         self._down = Way(self, backend, self._client, self._splicer.buffer)
         self._down.resume()
         first, self._first = self._first, b""
-        if self._up.send(memoryview(first)):
-            self._up.resume()
+        if up.send(memoryview(first)):
+            up.resume()
 
     def _refuse(self, is_grpc: bool, reason: str) -> None:  # noqa: FBT001 - two kinds are all there are
         self._splicer.turned_away("gateway" if is_grpc else "web", reason)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Protocol
+from typing import Final, Protocol
+
+# What one side has sent, 256 KiB at most, is taken by the other within this, or never: by then gunicorn has given up on
+# its client, gRPC has missed several answers to its pings, and TCP has sent a lost packet again seven times. Somebody
+# who takes a byte now and then is not waited for either.
+STALL_LIMIT_S: Final = 60.0
 
 
 class Ends(Protocol):
@@ -16,6 +21,9 @@ class Ends(Protocol):
     def sink_lost(self, sink: socket.socket) -> None:
         """`sink` takes nothing more."""
 
+    def stalled(self) -> None:
+        """A side has not taken what is waiting for it."""
+
     def close(self) -> None:
         """Both sides are over."""
 
@@ -23,7 +31,7 @@ class Ends(Protocol):
 class Way:
     """The bytes from one side to the other."""
 
-    __slots__ = ("_buffer", "_connection", "_left", "_loop", "_sink", "_source")
+    __slots__ = ("_buffer", "_connection", "_left", "_limit", "_loop", "_sink", "_source")
 
     def __init__(self, connection: Ends, source: socket.socket, sink: socket.socket, buffer: memoryview) -> None:
         """Make a way; nothing is read before `resume`.
@@ -40,6 +48,13 @@ class Way:
         self._source = source
         self._sink = sink
         self._left = memoryview(b"")
+        self._limit: asyncio.TimerHandle | None = None
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
     def resume(self) -> None:
         """Go on reading."""
@@ -58,6 +73,7 @@ class Way:
             return True
         self._left = memoryview(bytes(data[sent:]))
         self._loop.add_writer(self._sink.fileno(), self._writable)
+        self._limit = self._loop.call_later(STALL_LIMIT_S, self._connection.stalled)
         return False
 
     def _readable(self) -> None:
@@ -84,4 +100,5 @@ class Way:
             return
         if not self._left:
             self._loop.remove_writer(self._sink.fileno())
+            self.stop()
             self.resume()

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import os
+import socket
 import tempfile
 from pathlib import Path
 
 import grpc
 import pytest
 
-from app.front import splice
+from app.front import splice, way
 from app.front.listen import Acceptor, open_listeners
 from app.front.peer import address_of
 from app.front.splice import Backends, Splicer
@@ -217,6 +218,93 @@ def test_client_that_says_nothing_is_closed_after_the_limit(monkeypatch):
         await settled(front)
 
     run(story)
+
+
+@contextlib.asynccontextmanager
+async def answered_without_end(front, first, *, room_bytes=4096):
+    """A client that has sent this, and both backends send for as long as somebody takes it."""
+
+    async def send(_, writer):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(bytes(100_000))
+                await writer.drain()
+
+    backends = (front.backends.web, front.backends.gateway)
+    servers = [await asyncio.start_unix_server(send, backend) for backend in backends]
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room_bytes)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", front.port))
+        await loop.sock_sendall(client, first)
+        yield client
+    for server in servers:
+        server.close()
+    await settled(front)
+
+
+@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n"])
+def test_client_that_takes_nothing_any_more_is_let_go_after_the_limit(monkeypatch, first):
+    monkeypatch.setattr(way, "STALL_LIMIT_S", 0.5)
+
+    async def story(front):
+        async with answered_without_end(front, first):
+            await asyncio.sleep(0.2)
+            assert front.splicer.connections
+            await asyncio.wait_for(settled(front), 5)
+
+    run(story, backends=False)
+
+
+def test_client_that_takes_a_little_now_and_then_is_let_go_after_the_limit(monkeypatch):
+    monkeypatch.setattr(way, "STALL_LIMIT_S", 0.5)
+
+    async def story(front):
+        async with answered_without_end(front, b"GET / HTTP/1.1\r\n\r\n") as client:
+            for _ in range(100):
+                await asyncio.sleep(0.05)
+                if not front.splicer.connections:
+                    break
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    client.recv(100)
+            assert not front.splicer.connections
+
+    run(story, backends=False)
+
+
+def test_client_that_takes_slowly_but_on_is_served_on(monkeypatch):
+    monkeypatch.setattr(way, "STALL_LIMIT_S", 0.5)
+
+    async def story(front):
+        loop = asyncio.get_running_loop()
+        async with answered_without_end(front, b"GET / HTTP/1.1\r\n\r\n", room_bytes=262_144) as client:
+            taken, until_s = 0, loop.time() + 2
+            while loop.time() < until_s:
+                taken += len(await loop.sock_recv(client, 65_536))
+                await asyncio.sleep(0.01)
+            assert taken > 1_000_000
+            assert front.splicer.connections
+
+    run(story, backends=False)
+
+
+def test_backend_that_takes_nothing_any_more_ends_the_connection_after_the_limit(monkeypatch):
+    monkeypatch.setattr(way, "STALL_LIMIT_S", 0.5)
+
+    async def story(front):
+        held = []
+        server = await asyncio.start_unix_server(lambda _, writer: held.append(writer), front.backends.web, limit=1_024)
+        _, writer = await front.open()
+        writer.write(b"POST / HTTP/1.1\r\n\r\n" + bytes(8_000_000))
+        await asyncio.sleep(0.2)
+        assert front.splicer.connections
+        await asyncio.wait_for(settled(front), 5)
+        for each in (writer, *held):
+            each.transport.abort()
+        server.close()
+
+    run(story, backends=False)
 
 
 def test_many_short_connections_at_once_are_all_answered():
