@@ -139,8 +139,8 @@ def _look_at_length(boot: FactoryBoot | LocalBoot, size_bytes: int, most_bytes: 
             machine_id=boot.machine_id,
             size_bytes=size_bytes,
             effect="Linux cuts off what is beyond 2,048 bytes, those of Talos itself included",
-            remedy="fewer extra_kernel_args, a shorter line of a local image; with TLS a CA with an Ed25519 or ECDSA key, "
-            "or fewer documents",
+            remedy="fewer extra_kernel_args, or a shorter line of a local image; with TLS a CA with an Ed25519 or "
+            "ECDSA key, or fewer documents",
         )
 
 
