@@ -167,12 +167,14 @@ def web(arguments: tuple[str, ...]) -> None:
 @click.option("--dry-run", is_flag=True, help="Log each packet and what would be answered, and answer nothing.")
 def netboot(arguments: tuple[str, ...], dry_run: bool) -> None:  # noqa: FBT001 - click's way
     """Run the DHCP proxy and TFTP, which start iPXE on machines that boot from the network. Needs no Omni, no Redis."""
+    from config.forgetting import forget_secrets
     from config.settings import SettingsError, load
 
     try:
         settings = load(arguments, os.environ, without_omni=True)
     except SettingsError as error:
         refuse(str(error))
+    forget_secrets()
     from netboot import main as netboot_main
 
     sys.exit(netboot_main.run(settings, dry_run=dry_run))

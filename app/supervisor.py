@@ -23,6 +23,7 @@ from app.start_checks import CHECKED
 from app.startup import check_ports, check_redis, say_what_is_missing
 from config import logs
 from config.commandline import secrets_apart
+from config.forgetting import SECRET_VARIABLES
 from config.options import OPTIONS
 from config.settings import Settings
 
@@ -88,8 +89,7 @@ def _environ_of(name: str, environ: Mapping[str, str]) -> dict[str, str]:
     """What stands in the environment of a process; that which speaks with strangers knows no secret."""
     if name != "netboot":
         return dict(environ)
-    secrets = {option.variable for option in OPTIONS.values() if option.secret}
-    return {variable: value for variable, value in environ.items() if variable not in secrets}
+    return {variable: value for variable, value in environ.items() if variable not in SECRET_VARIABLES}
 
 
 def _check_netboot(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from marshmallow import ValidationError
 from config import defaults, paths
 from config.addresses import routable_addresses
 from config.commandline import parse_command_line
+from config.forgetting import without_secrets
 from config.options import OPTIONS, Kind
 from config.schema import UNLESS_GIVEN, OptionsSchema
 from config.sources import Given, Sources, gather
@@ -154,7 +155,7 @@ def load(
         argv: options and nothing else.
         environ: the environment.
         client: the command looks at a running provider only: it needs neither Omni nor an address of its own.
-        without_omni: the process needs an address of its own, but never asks Omni.
+        without_omni: the process needs an address of its own, but never asks Omni, and is to know no secret.
         further: finds what this package cannot know; an option that is wrong has its default there.
 
     Raises:
@@ -164,7 +165,7 @@ def load(
     if wrong:
         many = "1 setting is" if len(wrong) == 1 else f"{len(wrong)} settings are"
         raise SettingsError("\n".join([f"{many} wrong, nothing was started:", *(f"  {w.words}" for w in wrong)]))
-    return settings
+    return without_secrets(settings) if without_omni else settings
 
 
 def examine(

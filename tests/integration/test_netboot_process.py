@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from config.forgetting import SECRET_VARIABLES
 from config.paths import run_dir_path
 from tests.firmware.hosts import Host, Lan
 from tests.integration.children import marked_processes, wait_until
@@ -73,6 +74,15 @@ def test_all_processes_serve_without_any_right(host):
     assert b"boot.ipxe" in host.fetched("autoexec.ipxe")
     [said] = [event for event in host.events() if event["event"] == "netboot_open"]
     assert (said["interface"], said["ports"], said["user"]) == ("lo", [67, 4011, 69], "nobody")
+
+
+def test_no_process_keeps_a_secret_of_the_environment(host):
+    given = dict.fromkeys(SECRET_VARIABLES, "sesame-sesame-sesame") | {"OMNI_METAL_REDIS_URL": "redis://:sesame@h/0"}
+    process = host.up(host.start(environ=given))
+    for pid in (process.pid, *host.children(process.pid).values()):
+        shown = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"OMNI_SERVICE_ACCOUNT_KEY=" in shown
+        assert b"sesame" not in shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -263,6 +263,30 @@ def test_process_that_never_asks_omni_needs_an_address_alone(monkeypatch):
     assert "--omni-api-endpoint" not in str(raised.value)
 
 
+SECRETS = {"api-token": "sesame-sesame-sesame", "flower-password": "sesame-flower", "redis-url": "redis://:sesame@h/0"}
+
+
+def test_process_that_never_asks_omni_keeps_no_secret_of_any_place(tmp_path):
+    file = tmp_path / "options.yaml"
+    file.write_text("".join(f"{name}: {value}\n" for name, value in SECRETS.items()))
+    address = "--api-advertise-address=192.0.2.7"
+    environ = {OPTIONS[name].variable: value for name, value in SECRETS.items()}
+    environ["OMNI_SERVICE_ACCOUNT_KEY"] = "sesame-key"
+    line = [f"--{name}={value}" for name, value in SECRETS.items()]
+    for settings in (
+        load([address, f"--config={file}"], {}, without_omni=True),
+        load([address], environ, without_omni=True),
+        load([address, *line], {}, without_omni=True),
+    ):
+        assert "sesame" not in str([getattr(settings, field.name) for field in dataclasses.fields(settings)])
+        assert settings.api_advertise_address == "192.0.2.7"
+
+
+def test_process_that_never_asks_omni_is_told_of_a_secret_that_is_wrong():
+    with pytest.raises(under_test.SettingsError, match="--redis-url"):
+        load(["--api-advertise-address=192.0.2.7", "--redis-url=nonsense"], {}, without_omni=True)
+
+
 def test_secrets_are_in_no_message_and_no_repr():
     environ = {"OMNI_SERVICE_ACCOUNT_KEY": "sesame-1"}
     argv = [*MINIMAL, "--api-token=sesame-2", "--redis-url=redis://user:sesame-3@redis.test/0"]
