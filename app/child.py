@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
 
+from app.ambient import drop_ambient_rights
 from app.lifeline import die_with_parent
 
 log = structlog.get_logger()
@@ -51,12 +52,15 @@ class Child:
         command: Sequence[str],
         environ: Mapping[str, str],
         death_signal: signal.Signals = signal.SIGKILL,
+        *,
+        keeps_rights: bool = False,
     ) -> None:
-        """Describe the child; nothing is started yet."""
+        """Describe the child; nothing is started yet. keeps_rights: whether it gets our ambient capabilities."""
         self.name = name
         self._command = list(command)
         self._environ = dict(environ)
         self._death_signal = death_signal
+        self._keeps_rights = keeps_rights
         self._process: Process | None = None
         self._started_at = 0.0
         self._start_again_at = 0.0
@@ -87,8 +91,20 @@ class Child:
             env=self._environ,
             stdin=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=die_with_parent(self._death_signal),  # noqa: PLW1509 - we have no other thread
+            preexec_fn=self._in_child(),  # noqa: PLW1509 - we have no other thread
         )
+
+    def _in_child(self) -> Callable[[], None]:
+        """What is done in the new process before its program begins."""
+        steps = [die_with_parent(self._death_signal)]
+        if not self._keeps_rights:
+            steps.append(drop_ambient_rights())
+
+        def prepare() -> None:
+            for step in steps:
+                step()
+
+        return prepare
 
     def ended(self) -> int | None:
         """Return the exit status if the process has ended, negative for a signal."""

@@ -22,12 +22,17 @@ from app.keeping import FAILED, Supervisor, tell
 from app.start_checks import CHECKED
 from app.startup import check_ports, check_redis, say_what_is_missing
 from config import logs
+from config.addresses import split_address
 from config.commandline import secrets_apart
 from config.forgetting import SECRET_VARIABLES
 from config.options import OPTIONS
 from config.settings import Settings
 
 log = structlog.get_logger()
+
+# Linux' own; a host that lets everybody have lower ones needs no capability for them.
+FIRST_FREE_PORT: Final = 1024
+TFTP_PORT: Final = 69
 
 PROCESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "web": ("web",),
@@ -75,9 +80,24 @@ def _run(settings: Settings, options: Sequence[str], environ: Mapping[str, str])
     options, secrets = secrets_apart(options)
     environ = {**environ, **_flower_link(settings), **secrets, CHECKED: "1"}
     processes = _processes(settings).items()
-    children = [Child(name, _command(words, options), _environ_of(name, environ)) for name, words in processes]
+    kept = keeps_rights(settings)
+    children = [
+        Child(name, _command(words, options), _environ_of(name, environ), keeps_rights=name in kept)
+        for name, words in processes
+    ]
     log.info("starting", address=f"{settings.api_advertise_address}:{settings.api_port}", id=settings.id)
     return Supervisor(children, last).run()
+
+
+def keeps_rights(settings: Settings) -> set[str]:
+    """The processes that open a port below 1024, and keep the capability for it where it was given to us alone."""
+    ports = {
+        "netboot": (TFTP_PORT,),
+        "web": (settings.api_port, *([settings.tls_api_port] if settings.tls_enabled else [])),
+        "gateway": (split_address(settings.gateway_listen)[1],),
+        "flower": (split_address(settings.flower_listen)[1],),
+    }
+    return {name for name, used in ports.items() if min(used) < FIRST_FREE_PORT}
 
 
 def _processes(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -16,12 +16,11 @@ import pwd
 from dataclasses import dataclass
 from typing import Final
 
+from app.ambient import PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL
 from app.errors import StartError
 from app.lifeline import lifeline_kept
 
 PR_SET_NO_NEW_PRIVS: Final = 38
-PR_CAP_AMBIENT: Final = 47
-PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 # The form of capset's arguments that all kernels since 2.6.26 know: two words of 32 bits for each set.
 CAPABILITY_VERSION: Final = 0x20080522
 ROOT: Final = 0
