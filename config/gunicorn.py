@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gunicorn import glogging
 
-from config import logs
+from config import logs, web_threads
 from config.settings import load
 
 _settings = load(json.loads(os.environ.get("OMNI_METAL_ARGV", "[]")), os.environ)
@@ -40,9 +40,7 @@ backlog = 2048
 
 worker_class = "app.web.worker.BootWorker"
 workers = _settings.web_workers
-# A boot takes about a millisecond, so threads only matter while some wait for the image factory or for Redis; but a
-# machine that loads a local image holds one for as long as its link needs, and others must boot meanwhile.
-threads = 256 if _settings.use_local_boot_assets else 32
+threads = web_threads.threads(_settings)
 # Connections that a worker holds open; more than the splice will ever send to it in a storm of boots.
 worker_connections = 4096
 preload_app = False

@@ -9,25 +9,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
-from werkzeug.wsgi import FileWrapper, wrap_file
 
 from app.boot.ipxe.binaries import SERVED
 from app.boot.ipxe.files import cleaned
 from app.boot.regular_file import FileUnfit
 from app.web.access import client_address
+from app.web.downloads import Downloads, Pieces, Place
 from app.web.services import Services
+from config.web_threads import for_downloads
 
 log = structlog.get_logger()
 
 _BINARY = "application/octet-stream"
-# Few calls for an image, and little memory for each of a rack that boots.
-_PIECE_BYTES = 256 * 1024
 # What a client asks for is logged up to this length.
 _LONGEST_SHOWN = 80
 
@@ -38,18 +36,21 @@ def blueprint(services: Services) -> Blueprint:
     contents = services.boot_files.contents
     tags = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     told: set[str] = set()
+    downloads = Downloads(for_downloads(services.settings))
 
     @routes.get("/tftp/<path:name>")
     def boot_file(name: str) -> Response:
         name = cleaned(name)
         if name not in contents:
             _no_boot_file(services, name, told)
-        response = Response(contents[name], content_type=_BINARY)
-        return _answer(response, tags[name], len(contents[name]))
+        response = _answer(Response(contents[name], content_type=_BINARY), tags[name], len(contents[name]))
+        if _sends(response):
+            response.call_on_close(downloads.begin(client_address(request)).end)
+        return response
 
     @routes.get("/assets/<path:name>")
     def asset(name: str) -> Response:
-        return _asset(services, name)
+        return _asset(services, downloads, name)
 
     return routes
 
@@ -64,7 +65,7 @@ def _no_boot_file(services: Services, name: str, told: set[str]) -> NoReturn:
     raise NotFound("there is no such file")
 
 
-def _asset(services: Services, name: str) -> Response:
+def _asset(services: Services, downloads: Downloads, name: str) -> Response:
     if services.assets is None:
         raise NotFound("local boot assets are not served: there is no --use-local-boot-assets")
     try:
@@ -76,17 +77,19 @@ def _asset(services: Services, name: str) -> Response:
     found = os.fstat(file.fileno())
     with contextlib.ExitStack() as closing:
         closing.callback(file.close)
-        response = Response(_pieces(file), content_type=_BINARY, direct_passthrough=True)
+        place = downloads.begin(client_address(request)) if request.method != "HEAD" else Place()
+        closing.callback(place.end)
+        response = Response(Pieces(file, place), content_type=_BINARY, direct_passthrough=True)
         tag = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
         response = _answer(response, tag, found.st_size)
-        if request.method != "HEAD" and response.status_code in (200, 206):
+        if _sends(response):
             closing.pop_all()  # whoever sends the pieces closes it
         return response
 
 
-def _pieces(file: BinaryIO) -> Iterable[bytes]:
-    # The server's own way of sending a file has the kernel copy it, but cannot begin in the middle.
-    return FileWrapper(file, _PIECE_BYTES) if _wants_part() else wrap_file(request.environ, file, _PIECE_BYTES)
+def _sends(response: Response) -> bool:
+    """Whether something of the file goes out."""
+    return request.method != "HEAD" and response.status_code in (200, 206)
 
 
 def _wants_part() -> bool:

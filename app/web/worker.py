@@ -18,7 +18,8 @@ from gunicorn.workers.gthread import ThreadWorker
 
 # A request is one packet; ten seconds are enough for TCP to send a lost one again a few times.
 REQUEST_LIMIT_S: Final = 10.0
-# Nothing of a boot image, or of 256 KiB of it, was taken for so long: TCP has sent a lost packet again six times.
+# A small answer, or 256 KiB of an image (app/web/downloads.py), is not taken within this: TCP has sent a lost packet
+# again six times.
 STALL_LIMIT_S: Final = 30.0
 # The next request on a kept connection mostly comes within a few milliseconds. To wait for it here is a fifth cheaper
 # than a turn of the main loop, which hands it to another thread; whoever waits for a thread does not notice.
@@ -70,8 +71,8 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.sock.settimeout(STALL_LIMIT_S)  # gunicorn sets its own way again before the next request
         try:
             return super().handle_request(req, conn)
-        except TimeoutError:
-            log.warning("answer_not_taken", path=_shown(req.path), limit_s=STALL_LIMIT_S)
+        except TimeoutError as error:
+            log.warning("answer_not_taken", path=_shown(req.path), reason=str(error), limit_s=STALL_LIMIT_S)
             return False
 
     def murder_pending(self) -> None:

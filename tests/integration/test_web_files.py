@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from app.front.peer import name_for
+from config.web_threads import WITH_IMAGES
+from tests.integration.children import wait_until
 from tests.integration.web_site import WebSite, web_site
 from tests.unit.boot.ipxe.binaries import content_of, fill
 
@@ -51,9 +54,10 @@ def resident_bytes(site: WebSite) -> int:
     return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def connected(site: WebSite) -> socket.socket:
+def connected(site: WebSite, address: str = "10.0.0.7") -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(20)
+    client.bind(name_for(address))
     client.connect(str(site.socket))
     return client
 
@@ -128,12 +132,21 @@ def test_large_images_go_to_many_at_once_in_little_memory(site: WebSite) -> None
     assert resident_bytes(site) - before < 24 * MIB
 
 
-def test_machines_that_load_and_hang_do_not_hold_up_boots(site: WebSite) -> None:
+def test_machines_that_load_and_hang_do_not_hold_up_boots_however_many(site: WebSite) -> None:
     with contextlib.ExitStack() as hanging:
-        for _ in range(100):  # more than gunicorn has threads for boots alone
-            client = hanging.enter_context(connected(site))
+        clients = []
+        for number in range(WITH_IMAGES + 50):
+            client = hanging.enter_context(connected(site, f"10.0.1.{number % 3}"))
             client.sendall(b"GET /assets/initramfs-metal-amd64.xz HTTP/1.1\r\nHost: h\r\n\r\n")
+            clients.append(client)
         time.sleep(0.5)
         began = time.monotonic()
         assert site.boot(str(uuid.uuid4())).status == 200
         assert time.monotonic() - began < 3
+        heads = [client.recv(4_096) for client in clients]
+        assert sum(head.startswith(b"HTTP/1.1 200 ") for head in heads) == WITH_IMAGES // 2
+        refused = [head for head in heads if head.startswith(b"HTTP/1.1 503 ")]
+        assert len(refused) == len(heads) - WITH_IMAGES // 2
+        assert all(b"\r\nRetry-After: 5\r\n" in head for head in refused)
+    # Those that hung are gone, so their places are free again.
+    assert wait_until(lambda: site.ask("/assets/kernel-amd64").status == 200, 10)
