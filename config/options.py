@@ -190,7 +190,7 @@ BOOT = Group(
             "boot-rate-limit",
             Kind.NUMBER,
             "1000",
-            "Boot requests a second from one address, over a burst of ten times as many; 0: no limit.",
+            "Requests a second from one address, over a burst of ten times as many; 0: no limit.",
             minimum="0",
         ),
     ),

@@ -13,14 +13,12 @@ import ipaddress
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import structlog
 from flask import Request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from app.front.peer import address_of
-
-log = structlog.get_logger()
+from app.web.sparing import SparingLog
 
 _OPEN_PATHS = frozenset({"/config", "/healthz", "/readyz"})
 _OPEN_PREFIXES = ("/ipxe/", "/tftp/", "/assets/", "/static/")
@@ -54,14 +52,14 @@ def is_view(path: str) -> bool:
     return path == _FLEET or path.startswith(_MACHINES)
 
 
-def check(request: Request, token: str, logged_in: Callable[[], bool]) -> None:
+def check(request: Request, token: str, logged_in: Callable[[], bool], log: SparingLog) -> None:
     """Let the request pass or raise Unauthorized, Forbidden or LoginNeeded. logged_in: whether it shows a session."""
     if is_open(request.path):
         return
     if not token:
-        _check_loopback(request)
+        _check_loopback(request, log)
     elif request.path != LOGIN and not (is_page(request.path) and logged_in()):
-        _check_token(request, token)
+        _check_token(request, token, log)
     if is_page(request.path) and request.method not in _SAFE_METHODS:
         _check_origin(request)
 
@@ -71,7 +69,7 @@ def same_token(shown: str, token: str) -> bool:
     return hmac.compare_digest(shown.encode(), token.encode())
 
 
-def _check_token(request: Request, token: str) -> None:
+def _check_token(request: Request, token: str, log: SparingLog) -> None:
     shown = request.authorization
     if shown and shown.type == "bearer" and same_token(shown.token or "", token):
         return
@@ -81,7 +79,7 @@ def _check_token(request: Request, token: str) -> None:
     raise Unauthorized("show the token: Authorization: Bearer TOKEN", www_authenticate=WWWAuthenticate("bearer"))
 
 
-def _check_loopback(request: Request) -> None:
+def _check_loopback(request: Request, log: SparingLog) -> None:
     address = client_address(request)
     if not _is_loopback(address) or any(header in request.headers for header in _PROXY_HEADERS):
         log.warning("api_refused_without_token", path=request.path, address=address)

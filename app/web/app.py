@@ -13,6 +13,7 @@ from app.web.pages import routes as pages
 from app.web.rate_limit import limited
 from app.web.services import Services
 from app.web.session import COOKIE, Sessions
+from app.web.sparing import SparingLog
 from config.settings import Settings
 
 # No request to us has a body of more than a few bytes.
@@ -27,9 +28,10 @@ def create_app(settings: Settings, services: Services) -> Flask:
     sessions = Sessions(page_key(settings), settings.api_token)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # fields stand in the order in which they are explained
+    log = SparingLog()
     app.before_request(
         lambda: access.check(
-            request, settings.api_token, lambda: sessions.valid(request.cookies.get(COOKIE, ""), time.time())
+            request, settings.api_token, lambda: sessions.valid(request.cookies.get(COOKIE, ""), time.time()), log
         )
     )
     app.register_blueprint(boot.blueprint(services))

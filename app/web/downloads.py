@@ -15,13 +15,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
-import structlog
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.wsgi import FileWrapper
 
 from app.web.rate_limit import bucket_of, is_this_host
-
-log = structlog.get_logger()
+from app.web.sparing import SparingLog
 
 # An image takes seconds; by then some place is free.
 RETRY_AFTER_S: Final = 5
@@ -31,20 +29,17 @@ LEAST_BYTES_PER_S: Final = 32 * 1024
 RATE_OVER_S: Final = 60.0
 # Few calls for an image, and little memory for each of a rack that boots.
 PIECE_BYTES: Final = 256 * 1024
-# A person who reads the log is to see it, and the rest of the log as well.
-SAY_EVERY_S: Final = 60.0
 
 
 class Downloads:
     """The places of one process. Safe to use from many threads."""
 
-    def __init__(self, most: int, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int) -> None:
         """Make free places. most: how many there are."""
         self._most, self._most_of_one = most, max(1, most * 3 // 4)
-        self._clock_s = clock_s
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
-        self._refused, self._said_s = 0, float("-inf")
+        self._log = SparingLog()
 
     def begin(self, address: str | None) -> Place:
         """Take a place for a client. Raises ServiceUnavailable, with a time to wait, where there is none."""
@@ -54,13 +49,7 @@ class Downloads:
             if self._held.total() < self._most and self._held[key] < most:
                 self._held[key] += 1
                 return Place(lambda: self._end(key))
-            self._refused += 1
-            unsaid, now_s = self._refused, self._clock_s()
-            said = now_s - self._said_s >= SAY_EVERY_S
-            if said:
-                self._refused, self._said_s = 0, now_s
-        if said:
-            log.warning("downloads_refused", address=address, refused=unsaid, at_once=self._most)
+        self._log.warning("downloads_refused", address=address, at_once=self._most)
         raise ServiceUnavailable("too many files are being sent: try again", retry_after=RETRY_AFTER_S)
 
     def _end(self, key: str) -> None:

@@ -1,9 +1,11 @@
-"""How many boot requests one address may make: a bucket of tokens for each, in the memory of this process.
+"""How many requests one address may make: a bucket of tokens for each, in the memory of this process.
 
-It stands before the routing, so that a refused request costs microseconds and no word with Redis. The buckets of a
-thousand machines behind one NAT are one bucket: the limit is there for floods, not for racks. Each web process has its
-part of the limit, since requests are spread over all of them. This host itself is not limited: a proxy on it speaks for
-all machines, and whoever else is on it needs no flood to do harm.
+It stands before the routing, so that a refused request costs microseconds and no word with Redis, and so that no path
+leads around it: what does not exist costs us as much as a boot. The sign of life is free, for those who would end us
+without one, and so is who shows the API token. The buckets of a thousand machines behind one NAT are one bucket: the
+limit is there for floods, not for racks. Each web process has its part of the limit, since requests are spread over all
+of them. This host itself is not limited: a proxy on it speaks for all machines, and whoever else is on it needs no
+flood to do harm.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import structlog
 
 from app.front.peer import address_of
 from app.state.metrics import count_rate_limited
+from app.web.access import same_token
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,8 +32,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_PATH: Final = "/config"
-_PREFIXES: Final = ("/ipxe/", "/tftp/", "/assets/")
+_FREE: Final = "/healthz"
 # Seconds of the rate that a full bucket holds: a rack that boots at once asks some thousand times within seconds.
 BURST_S: Final = 10
 # Far more addresses than a provisioning network has; some 2 MB. The one that was silent for longest is forgotten.
@@ -98,21 +100,26 @@ class Buckets:
 
 
 class RateLimit:
-    """A WSGI application that turns away too many boot requests, and hands all others on."""
+    """A WSGI application that turns away too many requests, and hands all others on."""
 
-    def __init__(self, app: WSGIApplication, buckets: Buckets, count: Callable[[int], None]) -> None:
-        """Stand before an application. count: adds to the number of refusals of all processes; may raise RedisError."""
-        self._app, self._buckets, self._count = app, buckets, count
+    def __init__(self, app: WSGIApplication, buckets: Buckets, count: Callable[[int], None], token: str) -> None:
+        """Stand before an application.
+
+        Args:
+            app: the application.
+            buckets: the tokens of each address.
+            count: adds to the number of refusals of all processes; may raise RedisError.
+            token: who shows this is not limited; "": nobody can.
+        """
+        self._app, self._buckets, self._count, self._token = app, buckets, count, token
         self._lock = threading.Lock()
         self._uncounted, self._counted_s = 0, -math.inf
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        path = environ["PATH_INFO"]
-        refusal = None
-        if path == _PATH or path.startswith(_PREFIXES):
-            address = address_of(environ.get("REMOTE_ADDR", ""))
-            refusal = None if is_this_host(address) else self._buckets.take(bucket_of(address))
+        address = address_of(environ.get("REMOTE_ADDR", ""))
+        free = environ["PATH_INFO"] == _FREE or is_this_host(address) or self._shows_token(environ)
+        refusal = None if free else self._buckets.take(bucket_of(address))
         if refusal is None:
             if self._uncounted:
                 self._tell_count()
@@ -123,6 +130,10 @@ class RateLimit:
             log.warning("boot_rate_limited", address=address, refused=refusal.unsaid)
         self._tell_count()
         return _refuse(refusal, environ["REQUEST_METHOD"], start_response)
+
+    def _shows_token(self, environ: WSGIEnvironment) -> bool:
+        kind, _, shown = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        return bool(self._token) and kind.lower() == "bearer" and same_token(shown, self._token)
 
     def _tell_count(self) -> None:
         """Have all refusals counted, now and then: whoever comes along then does it for all."""
@@ -143,7 +154,7 @@ def limited(app: WSGIApplication, settings: Settings, client: redis.Redis) -> WS
     if not settings.boot_rate_limit:
         return app
     buckets = Buckets(settings.boot_rate_limit / settings.web_workers)
-    return RateLimit(app, buckets, lambda number: count_rate_limited(client, number))
+    return RateLimit(app, buckets, lambda number: count_rate_limited(client, number), settings.api_token)
 
 
 def is_this_host(address: str | None) -> bool:

@@ -96,6 +96,16 @@ def test_wrong_token_is_401_also_for_loopback_and_is_not_logged(
     assert API_TOKEN not in logged
 
 
+@pytest.mark.parametrize(("token", "event"), [("", "api_refused_without_token"), (API_TOKEN, "api_token_refused")])
+def test_refusals_do_not_fill_the_log(
+    make_site: Callable[..., Site], token: str, event: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = make_site(api_token=token)
+    for _ in range(20):
+        assert site.get(API, "10.0.0.7").status_code in {401, 403}
+    assert capsys.readouterr().out.count(event) == 1
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/api/v2", "/metrics", "//api/v1/machines", "/ipxe/../api/v1/machines", "/configs"]
 )

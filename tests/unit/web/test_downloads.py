@@ -59,18 +59,13 @@ def test_proxy_on_this_host_may_have_all_places(address: str) -> None:
         downloads.begin(address)
 
 
-def test_refusals_are_said_once_in_a_while_with_their_number(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
-    downloads = Downloads(1, clock)
+def test_refusals_are_said_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    downloads = Downloads(1)
     downloads.begin(ONE)
-    for _ in range(2):
-        for _ in range(20):
-            with pytest.raises(ServiceUnavailable):
-                downloads.begin(ONE)
-        clock.now_s += 61
-    said = [line for line in capsys.readouterr().out.splitlines() if "downloads_refused" in line]
-    assert len(said) == 2
-    assert "20" in said[1]
+    for _ in range(20):
+        with pytest.raises(ServiceUnavailable):
+            downloads.begin(ONE)
+    assert capsys.readouterr().out.count("downloads_refused") == 1
 
 
 def pieces(clock: Clock, size_bytes: int) -> Pieces:

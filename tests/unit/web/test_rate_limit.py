@@ -1,4 +1,4 @@
-"""The limit of boot requests: by address, for boots alone, and high enough for a rack behind one address."""
+"""The limit of requests: by address, whatever is asked for, and high enough for a rack behind one address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.state.metrics import RATE_LIMITED
 from app.web import rate_limit
 from app.web.rate_limit import Buckets, bucket_of
 from config.defaults import number
-from tests.unit.web.stand_ins import MACHINE_ID, Site
+from tests.unit.web.stand_ins import API_TOKEN, MACHINE_ID, Site
 
 BOOTS = ["/ipxe/init.ipxe", f"/ipxe/boot.ipxe?uuid={MACHINE_ID}", f"/config?u={MACHINE_ID}", "/tftp/x", "/assets/x"]
 
@@ -149,11 +149,30 @@ def test_this_host_is_not_limited(small: Site, address: str) -> None:
     assert {small.get("/ipxe/init.ipxe", address).status_code for _ in range(50)} == {200}
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/api/v1/machines", "/", "/metrics", "/configuration", "/ipxe"])
-def test_what_is_no_boot_is_not_limited(small: Site, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1/machines", "/readyz", "/metrics", "/login", "/static/x", "/no", "//ipxe/init.ipxe", "/ipxe"]
+)
+def test_no_other_path_leads_around_the_limit(small: Site, path: str) -> None:
     exhaust(small)
-    assert small.get("/ipxe/init.ipxe", "10.0.0.7").status_code == 429
-    assert small.get(path, "10.0.0.7").status_code != 429
+    assert small.get(path, "10.0.0.7").status_code == 429
+
+
+def test_sign_of_life_is_not_limited(small: Site) -> None:
+    exhaust(small)
+    assert small.get("/healthz", "10.0.0.7").status_code == 200
+
+
+def test_who_shows_the_token_is_not_limited_and_who_guesses_is(make_site: Callable[..., Site]) -> None:
+    site = make_site(boot_rate_limit=2, web_workers=2, api_token=API_TOKEN)
+    exhaust(site)
+    assert site.get("/api/v1/machines", "10.0.0.7", Authorization=f"Bearer {API_TOKEN}").status_code == 200
+    for guess in ("Bearer no", f"Basic {API_TOKEN}", "Bearer ", "Bearer \xfc", API_TOKEN):
+        assert site.get("/api/v1/machines", "10.0.0.7", Authorization=guess).status_code == 429
+
+
+def test_empty_token_is_none(small: Site) -> None:
+    exhaust(small)
+    assert small.get("/metrics", "10.0.0.7", Authorization="Bearer ").status_code == 429
 
 
 def test_no_limit_refuses_nothing(make_site: Callable[..., Site]) -> None:
