@@ -22,7 +22,7 @@ REQUEST_LIMIT_S: Final = 10.0
 # again six times.
 STALL_LIMIT_S: Final = 30.0
 # The next request on a kept connection mostly comes within a few milliseconds. To wait for it here is a fifth cheaper
-# than a turn of the main loop, which hands it to another thread; whoever waits for a thread does not notice.
+# than a turn of the main loop, which hands it to another thread. Not while others would wait for a thread meanwhile.
 ASKS_ON_MS: Final = 20
 # Then others get the thread: a client that never stops asking would have it for good.
 MOST_IN_A_ROW: Final = 16
@@ -40,15 +40,30 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*args, **kwargs)
         self._guard = threading.Lock()
         self._reading: dict[Any, float] = {}
+        self._in_hand = 0
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Called in the main loop for a connection on which a request has come: a thread is to take it."""
+        with self._guard:
+            self._in_hand += 1
+        super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
         """Called in a thread for a request: read it, answer it, and those that follow at once."""
-        kept = self._handle_one(conn)
-        for _ in range(MOST_IN_A_ROW - 1):
-            if kept is not True or not self.alive or not _asks_on(conn):
-                break
+        try:
             kept = self._handle_one(conn)
+            for _ in range(MOST_IN_A_ROW - 1):
+                if kept is not True or not self.alive or not _asks_on(conn, self._patience_ms()):
+                    break
+                kept = self._handle_one(conn)
+        finally:
+            with self._guard:
+                self._in_hand -= 1
         return kept
+
+    def _patience_ms(self) -> int:
+        """How long this thread may wait for one client: not at all unless another one is free for the others."""
+        return ASKS_ON_MS if self._in_hand < self.cfg.threads else 0
 
     def _handle_one(self, conn: Any) -> Any:
         """The answer is whether the connection is kept, or that gunicorn is to wait for its first bytes."""
@@ -91,13 +106,13 @@ class BootWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._reading.pop(conn, None)
 
 
-def _asks_on(conn: Any) -> bool:
-    """Whether the next request comes soon, or the end of the connection, which is as well seen here."""
+def _asks_on(conn: Any, patience_ms: int) -> bool:
+    """Whether the next request comes within this, or the end of the connection, which is as well seen here."""
     if conn.parser.unreader.buf.getvalue():  # it has come with the one before
         return True
     coming = select.poll()
     coming.register(conn.sock.fileno(), select.POLLIN)
-    return bool(coming.poll(ASKS_ON_MS))
+    return bool(coming.poll(patience_ms))
 
 
 def _shown(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
+from app.web import worker as worker_module
 from app.web.worker import MOST_IN_A_ROW, STALL_LIMIT_S, BootWorker
 
 
@@ -26,7 +28,8 @@ class Sock:
 @pytest.fixture
 def worker() -> BootWorker:
     made = BootWorker.__new__(BootWorker)
-    made._guard, made._reading = threading.Lock(), {}
+    made._guard, made._reading, made._in_hand = threading.Lock(), {}, 0
+    made.cfg = SimpleNamespace(threads=4)
     return made
 
 
@@ -80,7 +83,9 @@ def turn(worker: BootWorker, monkeypatch: pytest.MonkeyPatch, conn: Kept, *answe
     """Whether the connection is kept after a turn in a thread, and how many requests were answered in it."""
     left = list(answers)
     monkeypatch.setattr(ThreadWorker, "handle", lambda _worker, _conn: left.pop(0))
+    monkeypatch.setattr(ThreadWorker, "enqueue_req", lambda _worker, _conn: None)
     worker.alive = True
+    worker.enqueue_req(conn)
     return worker.handle(conn), len(answers) - len(left)
 
 
@@ -97,6 +102,31 @@ def test_client_that_asks_no_more_goes_back_to_the_main_loop(
     conn = Kept(pipe[0])
     assert turn(worker, monkeypatch, conn, True, True) == (True, 1)
     assert not conn.shut
+
+
+@pytest.mark.parametrize(("others", "waits"), [(2, True), (3, False), (50, False)])
+def test_client_that_asks_no_more_is_not_waited_for_while_no_other_thread_is_free(
+    worker: BootWorker, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int], others: int, waits: bool
+) -> None:
+    monkeypatch.setattr(worker_module, "ASKS_ON_MS", 300)
+    monkeypatch.setattr(ThreadWorker, "enqueue_req", lambda _worker, _conn: None)
+    for _ in range(others):  # queued, or in a thread
+        worker.enqueue_req(Kept(pipe[0]))
+    began = time.monotonic()
+    assert turn(worker, monkeypatch, Kept(pipe[0]), True, True) == (True, 1)
+    assert (time.monotonic() - began >= 0.25) is waits
+
+
+def test_thread_is_free_again_after_a_turn_that_broke(
+    worker: BootWorker, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(worker_module, "ASKS_ON_MS", 300)
+    for _ in range(10):
+        with pytest.raises(IndexError):
+            turn(worker, monkeypatch, Kept(pipe[0]))
+    began = time.monotonic()
+    assert turn(worker, monkeypatch, Kept(pipe[0]), True) == (True, 1)
+    assert time.monotonic() - began >= 0.25
 
 
 def test_request_that_came_with_the_one_before_is_answered(
