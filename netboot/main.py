@@ -19,7 +19,7 @@ import structlog
 
 from app.alive import Sign
 from app.boot.ipxe.files import boot_files, say_what_is_not_patched
-from app.child import WRONG_USAGE, Child
+from app.child import Child
 from app.errors import StartError
 from app.keeping import FAILED, Supervisor, tell
 from config import logs
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 # off begin anew, as the machine asks again.
 STOP_TIMEOUT_S: Final = 5.0
 NOTHING_TO_DO: Final = (
-    "--disable-dhcp-proxy leaves netboot nothing to do; to run DHCP proxy and TFTP here leave it out of the command "
+    "it waits for its end, as --disable-dhcp-proxy says; to run DHCP proxy and TFTP here leave that out of the command "
     "line, the environment (OMNI_METAL_DISABLE_DHCP_PROXY) and the file of --config"
 )
 
@@ -59,11 +59,8 @@ def run(settings: Settings, *, dry_run: bool) -> int:
     logs.configure(settings.debug, "netboot")
     # Ignored by whoever starts us, it is ignored here too: then the kernel does not keep how a child has ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if settings.disable_dhcp_proxy:
-        tell(NOTHING_TO_DO)
-        return WRONG_USAGE
     try:
-        return _run(settings, dry_run=dry_run)
+        return _wait(settings) if settings.disable_dhcp_proxy else _run(settings, dry_run=dry_run)
     except StartError as error:
         tell(str(error))
         return FAILED
@@ -83,6 +80,15 @@ def try_start(settings: Settings) -> None:
     except StartError as error:
         without = "; or set --disable-dhcp-proxy, to do without DHCP proxy and TFTP here"
         raise StartError(f"{error}{'' if '--disable-dhcp-proxy' in str(error) else without}") from None
+
+
+def _wait(settings: Settings) -> int:
+    """Do nothing until a signal comes: what keeps us running, such as compose, would start us again for ever."""
+    sign = _sign(settings)
+    if sys.platform == "linux":
+        drop_rights(_user(settings))
+    log.info("netboot_has_nothing_to_do", remedy=NOTHING_TO_DO)
+    return Supervisor((), each_look=partial(_show, sign)).run()
 
 
 def _run(settings: Settings, *, dry_run: bool) -> int:
@@ -151,9 +157,14 @@ def _look(children: Sequence[Child], sign: Sign | None, ports: Ports, place: Pla
     """Done between looks at the children. Raises StartError: a child that is started again would hear nothing."""
     if any(map(is_interface_gone, ports.dhcp.values())):
         raise StartError(f"the interface {place.interface} was taken away; start netboot again once it is back")
-    if sign is not None and all(child.runs for child in children):
-        sign.show()
+    if all(child.runs for child in children):
+        _show(sign)
     _bury_strangers({child.pid for child in children})
+
+
+def _show(sign: Sign | None) -> None:
+    if sign is not None:
+        sign.show()
 
 
 def _bury_strangers(own: set[int | None]) -> None:

@@ -149,7 +149,8 @@ class ComposeSite:
     def compose(self, *words, **kwargs):
         files = ["--file", self.context / "docker-compose.yml", "--file", OVERRIDES]
         command = [compose_binary(), "--project-name", PROJECT, "--env-file", self.context / ".env.lab", *files, *words]
-        return self.engine.run(*command, environ=self.environ, **kwargs).stdout
+        environ = {**self.environ, **kwargs.pop("environ", {})}
+        return self.engine.run(*command, environ=environ, **kwargs).stdout
 
     def __enter__(self):
         return self

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from app.boot.ipxe.binaries import PACKAGE, Binary
+from app.ports import udp_is_held
 from tests.integration.children import wait_until
 from tests.integration.compose_site import BASE, BUILD_S, ComposeSite, Engine, can_run, compose_binary, copy_project
 from tests.integration.netboot_place import fetch, rights
@@ -62,6 +63,7 @@ def site(tmp_path_factory):
             "LAB_MACHINES": "1",
             "COMPOSE_PROFILES": "lab,netboot",
             "OMNI_METAL_DHCP_PROXY_IFACE_OR_IP": "lo",
+            "OMNI_METAL_DISABLE_DHCP_PROXY": "false",  # unlike in .env.lab
         }
         with ComposeSite(engine, context, **environ) as running:
             running.compose("build", timeout_s=BUILD_S)
@@ -133,8 +135,19 @@ def test_machine_is_told_what_to_boot_and_gets_it_from_a_container_that_knows_no
     site.compose("stop", "netboot")
     assert time.monotonic() - began_s < 8  # Docker takes some of it, and kills after ten
     assert site.containers()["netboot"]["State"]["ExitCode"] == 0
-    site.compose("start", "netboot")
-    wait_until(lambda: site.health()["netboot"] == "healthy", 60)
+
+
+def test_netboot_that_is_switched_off_is_well_and_has_no_port(site):
+    def recreate(disabled):
+        up = ("up", "--detach", "--no-deps", "--wait", "--wait-timeout", UP_S, "netboot")
+        site.compose(*up, environ={"OMNI_METAL_DISABLE_DHCP_PROXY": disabled}, timeout_s=UP_S)
+
+    recreate("true")
+    assert "netboot_has_nothing_to_do" in site.compose("logs", "--no-log-prefix", "netboot")
+    assert site.health()["netboot"] == "healthy"
+    assert not udp_is_held(4011)
+    recreate("false")
+    assert udp_is_held(4011)
 
 
 def test_worker_that_dies_is_started_again_and_one_that_hangs_is_not_well(site):

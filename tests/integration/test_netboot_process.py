@@ -347,7 +347,6 @@ def test_user_without_rights_is_told_what_is_missing(host, other_user):
         (["--api-advertise-address=127.0.1.1"], 1, "127.0.1.1: is for this host alone"),
         (["--api-advertise-address=fd00::7"], 1, "--disable-dhcp-proxy"),
         (["--ipxe-path=/nowhere"], 1, "undionly.kpxe is missing"),
-        (["--disable-dhcp-proxy"], 2, "--disable-dhcp-proxy leaves netboot nothing to do"),
         (["--nope"], 2, "--nope (command line)"),
     ],
 )
@@ -357,6 +356,22 @@ def test_what_is_missing_or_wrong_is_one_message(host, words, status, said):
     assert said in host.said()
     assert "Traceback" not in host.said()
     assert not marked_processes(host.folder)
+
+
+def test_netboot_that_is_switched_off_waits_without_a_port_and_without_rights(host):
+    """What keeps it running, such as compose, would start it again and again if it ended."""
+    process = host.start("--disable-dhcp-proxy", "--ipxe-path=/nowhere")
+    sign = run_dir_path(host.folder / "state") / "alive" / f"netboot@{socket.gethostname()}"
+    wait_until(lambda: sign.exists() and sign.read_bytes(), 20)
+    assert rights(process.pid)["Uid"] == [NOBODY] * 4
+    assert rights(process.pid)["CapPrm"] == ["0" * 16]
+    assert len(Path(f"/proc/{process.pid}/net/udp").read_text().splitlines()) == 1
+    assert host.children(process.pid) == {}
+    [said] = host.events()
+    assert said["event"] == "netboot_has_nothing_to_do"
+    assert "OMNI_METAL_DISABLE_DHCP_PROXY" in said["remedy"]
+    process.terminate()
+    assert process.wait(timeout=4) == 0
 
 
 @pytest.mark.parametrize(("port", "remedy"), [(67, "--bind-interfaces"), (4011, "end that one"), (69, "TFTP")])
