@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-log = structlog.get_logger()
+_out = structlog.get_logger()
 
 # A person who tries something finds it in the log, and a flood does not fill the disk.
 SAY_EVERY_S: Final = 10.0
@@ -32,4 +32,4 @@ class SparingLog:
                 self._unsaid[event] = times
                 return
             self._unsaid[event], self._said_s[event] = 0, now_s
-        log.warning(event, **fields, times=times)
+        _out.warning(event, **fields, times=times)
