@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-_out = structlog.get_logger()
+log = structlog.get_logger()
 
 # A person who tries something finds it in the log, and a flood does not fill the disk.
 SAY_EVERY_S: Final = 10.0
@@ -32,4 +33,4 @@ class SparingLog:
                 self._unsaid[event] = times
                 return
             self._unsaid[event], self._said_s[event] = 0, now_s
-        _out.warning(event, **fields, times=times)
+        log.log(logging.WARNING, event, **fields, times=times)
