@@ -66,7 +66,7 @@ class LocalAssets:
             raise AssetsMissing(f"the local boot assets have no image for {arch}: {', '.join(unfit)}")
         return cmdline
 
-    def problem(self, arch: Arch, ours: tuple[str, ...]) -> str:
+    def problem(self, arch: Arch, ours: tuple[str, ...] = ()) -> str:
         """Why no machine of this architecture can boot from it; '' where it can. ours: the arguments that we add."""
         name = cmdline_name(arch)
         try:
