@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from app.child import Child
 from app.errors import StartError
-from app.state.mirror import FRESH
+from app.state.mirror_keys import FRESH
 
 # Reading a queue of a large site takes a second or two; a slow disk may make ten of them.
 START_TIMEOUT_S: Final = 30.0

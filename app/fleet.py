@@ -15,7 +15,8 @@ from rich.text import Text
 from app.bundled_redis import socket_path
 from app.console import FAILED, no_redis, tell
 from app.state.connection import connect
-from app.state.mirror import Mirror, MirrorUnreadable
+from app.state.mirror import Mirror
+from app.state.mirror_reader import MirrorUnreadable
 from app.state.secrets import sealer
 from app.state.view import MachineView, Views, refused_words
 from app.web.schemas import MachineDetailSchema

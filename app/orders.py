@@ -14,7 +14,8 @@ from app.machine.verbs import Verb
 from app.state.connection import connect
 from app.state.history import History
 from app.state.lease import Leases
-from app.state.mirror import Mirror, MirrorUnreadable
+from app.state.mirror import Mirror
+from app.state.mirror_reader import MirrorUnreadable
 from app.state.secrets import sealer
 from config.settings import Settings
 from workers.enqueue import QueueUnavailable, order

@@ -44,7 +44,7 @@ from app.state.deciding import decide_options
 from app.state.history import HistoryEntry
 from app.state.lease import Lease, unmark_queued
 from app.state.metrics import count_skip
-from app.state.mirror import MirrorUnreadable
+from app.state.mirror_reader import MirrorUnreadable
 from workers.counting import count_failure, count_success
 from workers.errors import OperationError, OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost

@@ -10,7 +10,7 @@ import redis
 from app.omni.kinds import Kind
 from app.state.clock import STEPPED
 from app.state.metrics import BOOTS
-from app.state.mirror import MACHINES, machine_key
+from app.state.mirror_keys import MACHINES, machine_key
 from app.state.wake import ALARMS
 
 # From the boot script to Talos asking for its configuration take minutes at most; half an hour allows for slow disks.

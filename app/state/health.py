@@ -10,7 +10,7 @@ import redis
 
 from app.state.agents import GATEWAYS
 from app.state.connection import as_bytes, now_ms
-from app.state.mirror import COMPLETE
+from app.state.mirror_keys import COMPLETE
 
 WATCHER = "om:watcher:health"
 TLS = "om:tls:trouble"

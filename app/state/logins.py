@@ -12,7 +12,7 @@ import redis
 
 from app.machine.model import BmcConfiguration
 from app.state.connection import as_bytes
-from app.state.mirror import machine_key
+from app.state.mirror_keys import machine_key
 from app.state.secrets import SealBroken, Sealer
 
 _FIELD = "f:login-refused"

@@ -8,181 +8,47 @@ called unknown and nothing may be decided. Kinds that hold a BMC login are seale
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
-from itertools import islice
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 
-from app.machine.model import BmcConfiguration, Machine, PowerState
-from app.omni.kinds import BOOT_KINDS, PICTURE_KINDS, Kind
+from app.omni.kinds import PICTURE_KINDS, Kind
 from app.omni.resource import Resource
-from app.omni.resources import attribute, to_model
 from app.state import mirror_scripts
-from app.state.agents import agent_key, gone_key, tunnel_of
-from app.state.clock import SETTLES_MS, STEPPED, ClockWatch, note_step
+from app.state.batches import batches
 from app.state.connection import as_bytes
-from app.state.facts import Notes, facts, refused_of, trouble_of
-from app.state.secrets import SealBroken, Sealer
+from app.state.mirror_keys import (
+    AUTHORITY,
+    BUILDING,
+    COMPLETE,
+    JOIN_CONFIG,
+    MACHINES,
+    QUARANTINE,
+    WATCHED,
+    WATCHED_MS,
+    machine_key,
+)
+from app.state.mirror_reader import SEALED_KINDS, MirrorReader, sealed_as
+from app.state.secrets import Sealer
 from app.state.wake import ALARMS
 from app.tls.authority import Authority
 
-MACHINES = "om:machines"
-COMPLETE = "om:mirror:complete"
-BUILDING = "om:mirror:building"
-QUARANTINE = "om:quarantine"
-WATCHED = "om:mirror:watched"
-# The watcher says each second that it watches; a restart of it must not stop the rack.
-WATCHED_MS = 60_000
-FRESH = "om:fresh"
-TRACKING = "om:tracking"
-JOIN_CONFIG = "om:join-config"
-AUTHORITY = "om:tls-authority"
-_BOOT_FIELDS = (Kind.BMC_CONFIGURATION.value, *(kind.value for kind in BOOT_KINDS))
-SEALED_KINDS = frozenset({Kind.BMC_CONFIG, Kind.BMC_CONFIGURATION})
-_STEPPED = b"Redis' clock was put forward or back; an operation from before may still run"
 # The notes of a machine of which nothing is left are of no use after this.
 _EMPTY_S = 3_600
-# A pipeline holds all that it is going to send, and several kinds may be made anew at once.
-BATCH = 200
-
-_Item = TypeVar("_Item")
 
 
-def machine_key(machine_id: str) -> str:
-    """The key of a machine's hash."""
-    return f"om:m:{machine_id}"
-
-
-class MirrorUnreadable(Exception):
-    """The mirror was sealed with another key than ours: what it holds must not be taken for missing."""
-
-
-class Mirror:
-    """Reads and writes the mirror. Reading a machine may raise MirrorUnreadable."""
+class Mirror(MirrorReader):
+    """Reads and writes the mirror."""
 
     def __init__(self, client: redis.Redis, sealer: Sealer) -> None:
-        self._redis = client
-        self._sealer = sealer
+        super().__init__(client, sealer)
         self._put = client.register_script(mirror_scripts.PUT)
         self._put_and_wake = client.register_script(mirror_scripts.PUT_AND_WAKE)
         self._remove = client.register_script(mirror_scripts.REMOVE)
-        self._read = client.register_script(mirror_scripts.READ)
         self._complete = client.register_script(mirror_scripts.COMPLETE)
-        self._clock = ClockWatch()
-
-    # Reading
-
-    def complete(self) -> bool:
-        """Whether the mirror holds everything that Omni has, as far as a watcher knows that lately looked."""
-        return self._redis.exists(COMPLETE, WATCHED) == 2
-
-    def was_complete(self) -> bool:
-        """Whether it was complete when a watcher last looked, however long ago."""
-        return bool(self._redis.exists(COMPLETE))
-
-    def settling(self) -> str:
-        """Why no task may begin now, or ''."""
-        return _settling(*self._redis.mget(COMPLETE, WATCHED, QUARANTINE))
-
-    def machine_ids(self) -> list[str]:
-        """Every machine of which there is a resource, sorted."""
-        return sorted(as_bytes(m).decode() for m in self._redis.smembers(MACHINES))
-
-    def load(self, machine_id: str) -> Machine:
-        """The picture of a machine now, by Redis' clock."""
-        return self.load_many([machine_id])[0]
-
-    def load_many(self, machine_ids: Sequence[str]) -> list[Machine]:
-        """The pictures of these machines, in one round trip."""
-        return [machine for machine, _ in self.load_noted(machine_ids)]
-
-    def load_each(self, machine_ids: Sequence[str]) -> Iterator[Machine]:
-        """The pictures of these machines, of which only some are in memory at a time."""
-        for batch in _batches(machine_ids):
-            yield from self.load_many(batch)
-
-    def load_noted(self, machine_ids: Sequence[str]) -> list[tuple[Machine, Notes]]:
-        """The pictures with the notes from which their facts come."""
-        return self._load_noted(machine_ids, self._redis.pipeline(transaction=False))[0]
-
-    def _load_noted(self, machine_ids: Sequence[str], pipe: Any) -> tuple[list[tuple[Machine, Notes]], list[Any]]:
-        """The pictures, and the answers to what stood in the pipeline before, in the same round trip."""
-        others = len(pipe)
-        pipe.time()
-        pipe.mget(TRACKING, STEPPED)
-        for machine_id in machine_ids:
-            pipe.hgetall(machine_key(machine_id))
-            pipe.hgetall(agent_key(machine_id))
-            pipe.get(gone_key(machine_id))
-        asked_s = time.monotonic()
-        answers = pipe.execute()
-        (seconds, micros), (tracking, stepped), *rows = answers[others:]
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
-        stepped_ms = int(stepped or 0)
-        if self._clock.stepped(now_ms, asked_s, time.monotonic(), stepped_ms):
-            note_step(self._redis, stepped_ms := now_ms)
-            self._redis.set(QUARANTINE, _STEPPED, px=SETTLES_MS, nx=True)
-        since_ms = int(tracking or 0), stepped_ms
-        pictures = []
-        for index, machine_id in enumerate(machine_ids):
-            fields, tunnel, gone = rows[3 * index : 3 * index + 3]
-            notes = _notes(fields, tunnel, int(gone or 0), *since_ms)
-            pictures.append((self._picture(machine_id, fields, notes, now_ms), notes))
-        return pictures, answers[:others]
-
-    def resource(self, kind: Kind, machine_id: str) -> Resource | None:
-        """One resource of a machine."""
-        data = self._redis.hget(machine_key(machine_id), kind.value)
-        return None if data is None else self._open(kind, machine_id, as_bytes(data))
-
-    def resources(self, kinds: Sequence[Kind], machine_id: str) -> dict[Kind, Resource]:
-        """Those of these resources of a machine that there are."""
-        if not kinds:
-            return {}
-        rows = self._redis.hmget(machine_key(machine_id), [kind.value for kind in kinds])
-        return {k: self._open(k, machine_id, as_bytes(d)) for k, d in zip(kinds, rows, strict=True) if d is not None}
-
-    def load_to_act(self, machine_id: str) -> tuple[Machine, str]:
-        """The picture of a machine, and why no task may act on it now, or ''."""
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.mget(COMPLETE, WATCHED, QUARANTINE)
-        ((machine, notes),), (marks,) = self._load_noted([machine_id], pipe)
-        stepped_ago_ms = machine.now.timestamp() * 1000 - notes.stepped_ms
-        return machine, _settling(*marks) or (_STEPPED.decode() if stepped_ago_ms < SETTLES_MS else "")
-
-    def load_to_boot(self, machine_id: str) -> tuple[Machine, bool]:
-        """As much of a machine's picture as its boot depends on, and whether the mirror is complete.
-
-        Both are read in one step: a Redis that was emptied reads as not complete, never as one that knows no machines.
-        Of a BMC configuration it counts that there is one, so its login is not opened.
-        """
-        keys = [machine_key(machine_id), COMPLETE, WATCHED]
-        (wiped, wish, status), configured, marks = self._read(keys=keys, args=_BOOT_FIELDS)
-        row = wiped, wish, None if wiped else status
-        parts = self._parts(machine_id, zip(BOOT_KINDS, row, strict=True))
-        bmc = BmcConfiguration() if configured else None
-        return Machine(id=machine_id, now=datetime.now(UTC), bmc_configuration=bmc, **parts), marks == 2
-
-    def join_config(self) -> str | None:
-        """The machine configuration with which machines join Omni; None where it is not known."""
-        return self._sealed_text(JOIN_CONFIG)
-
-    def authority(self) -> Authority | None:
-        """Our own certificate authority; None where it is not known."""
-        text = self._sealed_text(AUTHORITY)
-        return Authority(**json.loads(text)) if text else None
-
-    def ca(self) -> str | None:
-        """The certificate of our own authority, PEM; None where it is not known."""
-        authority = self.authority()
-        return authority.certificate if authority else None
-
-    # Writing
 
     def put(self, resource: Resource, *, force: bool = False) -> bool:
         """Store a resource, unless the one that stands is as new. `force` stores it in any case.
@@ -218,7 +84,7 @@ class Mirror:
         """Make one kind as listed by Omni. The answer is all machines that this kind was or is known of."""
         listed = {r.id: r for r in resources}
         known = self.holders(kind)
-        for batch in _batches(listed.values()):
+        for batch in batches(listed.values()):
             pipe = self._redis.pipeline(transaction=False)
             for resource in batch:
                 self._put_on(pipe, resource, force=True)
@@ -230,7 +96,7 @@ class Mirror:
     def holders(self, kind: Kind) -> set[str]:
         """The machines that have a resource of this kind."""
         holders: set[str] = set()
-        for batch in _batches(self.machine_ids()):
+        for batch in batches(self.machine_ids()):
             pipe = self._redis.pipeline(transaction=False)
             for machine_id in batch:
                 pipe.hexists(machine_key(machine_id), kind.value)
@@ -281,7 +147,7 @@ class Mirror:
         """The two keys and the arguments of the script that stores a resource."""
         data = resource.dump()
         if resource.kind in SEALED_KINDS:
-            data = self._sealer.seal(data, _place(resource.kind, resource.id))
+            data = self._sealer.seal(data, sealed_as(resource.kind, resource.id))
         order = f"{_created(resource)}{resource.version:020d}"
         forced = "force" if force else ""
         return machine_key(resource.id), MACHINES, resource.kind.value, order, data, forced, resource.id
@@ -290,81 +156,9 @@ class Mirror:
         args = [kind.value, created, _EMPTY_S, machine_id, *(k.value for k in PICTURE_KINDS)]
         return bool(self._remove(keys=[machine_key(machine_id), MACHINES], args=args))
 
-    def _sealed_text(self, key: str) -> str | None:
-        data = self._redis.get(key)
-        if data is None:
-            return None
-        try:
-            return self._sealer.open(as_bytes(data), key).decode()
-        except SealBroken:
-            return None
-
     def _put_sealed_text(self, key: str, text: str) -> None:
         self._redis.set(key, self._sealer.seal(text.encode(), key))
-
-    def _open(self, kind: Kind, machine_id: str, data: bytes) -> Resource:
-        if kind in SEALED_KINDS:
-            try:
-                data = self._sealer.open(data, _place(kind, machine_id))
-            except SealBroken:
-                raise MirrorUnreadable(
-                    "the BMC logins in Redis are sealed with another key: give all processes the same service account "
-                    "key, or without one the same state directory"
-                ) from None
-        return Resource.load(kind, data)
-
-    def _picture(self, machine_id: str, fields: Mapping[bytes, bytes], notes: Notes, now_ms: int) -> Machine:
-        parts = self._parts(machine_id, ((kind, fields.get(kind.value.encode())) for kind in PICTURE_KINDS))
-        now = datetime.fromtimestamp(now_ms / 1000, UTC)
-        return Machine(id=machine_id, now=now, facts=facts(notes, now_ms), **parts)
-
-    def _parts(self, machine_id: str, found: Iterable[tuple[Kind, bytes | None]]) -> dict[str, Any]:
-        """Those parts of a picture that there are, by the fields of `Machine`."""
-        there = ((kind, data) for kind, data in found if data is not None)
-        return {attribute(kind): to_model(self._open(kind, machine_id, data)) for kind, data in there}
-
-
-def _batches(items: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:
-    rest = iter(items)
-    while batch := tuple(islice(rest, BATCH)):
-        yield batch
-
-
-def _settling(complete: object, watched: object, quarantine: object) -> str:
-    """Why no task may begin, by the three marks."""
-    if complete is None or watched is None:
-        return "the mirror of Omni is not complete yet"
-    if quarantine == _STEPPED:
-        return _STEPPED.decode()
-    if quarantine is not None:
-        return "the mirror was just rebuilt; an operation from before may still run"
-    return ""
 
 
 def _created(resource: Resource) -> str:
     return f"{resource.created_ns:020d}."
-
-
-def _place(kind: Kind, machine_id: str) -> str:
-    return f"{kind.value}/{machine_id}"
-
-
-def _notes(
-    fields: Mapping[bytes, bytes], tunnel: Mapping[bytes, bytes], gone_ms: int, tracking_ms: int, stepped_ms: int
-) -> Notes:
-    power, _, power_ms = fields.get(b"f:power", b"").decode().partition("@")
-    return Notes(
-        power=PowerState[power] if power else None,
-        power_ms=int(power_ms or 0),
-        acted_ms=int(fields.get(b"f:acted", 0)),
-        tunnel=tunnel_of(tunnel),
-        hello_ms=int(fields.get(b"f:hello", 0)),
-        gone_ms=gone_ms,
-        booted_ms=int(fields.get(b"f:booted", 0)),
-        tracking_ms=tracking_ms,
-        mac=fields.get(b"f:mac", b"").decode("utf-8", "replace"),
-        serial=fields.get(b"f:serial", b"").decode("utf-8", "replace"),
-        stepped_ms=stepped_ms,
-        bmc_trouble=trouble_of(fields.get(b"f:bmc-trouble", b"").decode("utf-8", "replace")),
-        refused_tunnel=refused_of(fields.get(b"f:refused-tunnel", b"").decode("utf-8", "replace")),
-    )

@@ -14,7 +14,7 @@ import redis
 from app.machine.model import PowerState
 from app.state.connection import now_ms
 from app.state.facts import OTHER, REFUSED
-from app.state.mirror import machine_key
+from app.state.mirror_keys import machine_key
 from app.state.wake import ALARMS
 
 # A change wakes the watcher, unless an operation has seen it: its end does. The same answer again only refreshes its

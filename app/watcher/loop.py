@@ -16,7 +16,8 @@ from app.state.boots import Boots
 from app.state.clock import cut_lifetimes
 from app.state.deciding import decide_options, publish_options
 from app.state.lease import LEASE_MS, longest_lives_ms
-from app.state.mirror import FRESH, QUARANTINE, Mirror
+from app.state.mirror import Mirror
+from app.state.mirror_keys import FRESH, QUARANTINE
 from app.state.secrets import sealer
 from app.state.wake import Alarms
 from app.watcher.authority import AuthorityKeeper

@@ -9,7 +9,7 @@ import redis
 
 from app.state.connection import now_ms
 from app.state.health import live_gateways
-from app.state.mirror import TRACKING
+from app.state.mirror_keys import TRACKING
 
 # The watcher writes it every second; a watcher that stops leaves it to run out.
 TRACKING_S = 10

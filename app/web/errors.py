@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.boot.errors import AssetsMissing, BootError, ConfigNotReady, FactoryUnavailable
 from app.machine.errors import ScriptRefused
-from app.state.mirror import MirrorUnreadable
+from app.state.mirror_reader import MirrorUnreadable
 from app.web.access import LOGIN, LoginNeeded, is_page
 from app.web.answers import text
 from app.web.pages.headers import HEADERS

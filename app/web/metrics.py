@@ -20,7 +20,7 @@ from app.state import metrics
 from app.state.health import Health, live_gateways
 from app.state.health import health as read_health
 from app.state.metrics import BUCKETS_S, Counted
-from app.state.mirror import MirrorUnreadable
+from app.state.mirror_reader import MirrorUnreadable
 from app.state.view import PHASES, MachineView
 from app.web.boot import HELD_BACK, REFUSED
 from app.web.services import Services

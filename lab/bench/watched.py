@@ -21,7 +21,7 @@ import redis
 
 from app.bundled_redis import server_binary
 from app.state.health import health
-from app.state.mirror import FRESH
+from app.state.mirror_keys import FRESH
 from config.options import OPTIONS
 from lab.bench.fleet import machine_ids, put_machine
 from lab.omni.certificates import make_certificate

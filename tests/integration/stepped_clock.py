@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 
 from app.bundled_redis import server_binary
-from app.state.mirror import FRESH
+from app.state.mirror_keys import FRESH
 from tests.integration.children import wait_until
 
 COMPILER = shutil.which("cc")

@@ -8,7 +8,7 @@ import redis
 
 from app.bundled_redis import BundledRedis, server_binary
 from app.errors import StartError
-from app.state.mirror import FRESH
+from app.state.mirror_keys import FRESH
 from tests.integration.children import wait_until
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from app.state.connection import now_ms
 from app.state.facts import RefusedTunnel, refused_of
 from app.state.lease import Leases
 from app.state.metrics import TUNNELS_REFUSED
-from app.state.mirror import machine_key
+from app.state.mirror_keys import machine_key
 from app.state.wake import Alarms
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"

@@ -10,7 +10,8 @@ from app.state import boots as boots_module
 from app.state.boots import WINDOW_S, Boots, Named
 from app.state.clock import STEPPED
 from app.state.connection import now_ms
-from app.state.mirror import Mirror, machine_key
+from app.state.mirror import Mirror
+from app.state.mirror_keys import machine_key
 from app.state.secrets import Sealer
 from app.state.wake import Alarms
 from tests.unit.omni_in_memory import InMemoryOmni

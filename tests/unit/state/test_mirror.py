@@ -11,11 +11,13 @@ import pytest
 from app.machine.facts import record_lost
 from app.machine.model import BmcConfiguration, PowerState
 from app.omni.kinds import Kind
-from app.state import mirror as state_mirror
+from app.state import batches as state_batches
 from app.state.boots import Boots
 from app.state.connection import now_ms
 from app.state.lease import Leases
-from app.state.mirror import Mirror, MirrorUnreadable, machine_key
+from app.state.mirror import Mirror
+from app.state.mirror_keys import machine_key
+from app.state.mirror_reader import MirrorUnreadable
 from app.state.power import PowerNotes
 from app.state.secrets import SealBroken, Sealer
 from app.state.wake import Alarms
@@ -110,7 +112,7 @@ def test_list_of_omni_decides_what_there_is(mirror: Mirror) -> None:
 
 
 def test_list_that_is_stored_and_read_in_parts_is_whole(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_mirror, "BATCH", 2)
+    monkeypatch.setattr(state_batches, "BATCH", 2)
     omni = InMemoryOmni()
     ids = [MACHINE.replace("4c4c", f"4c4{number}") for number in range(5)]
     mirror.replace(Kind.INFRA_MACHINE, [omni.give(Kind.INFRA_MACHINE, m) for m in ids])

@@ -8,7 +8,7 @@ import pytest
 from app.machine.model import BmcConfiguration, Ipmi, PowerState
 from app.state.connection import as_bytes, now_ms
 from app.state.logins import RefusedLogins
-from app.state.mirror import machine_key
+from app.state.mirror_keys import machine_key
 from app.state.power import PowerNotes
 from app.state.secrets import Sealer
 from app.state.wake import Alarms

@@ -11,7 +11,7 @@ from app.state.agents import GATEWAYS
 from app.state.attempts import Attempt
 from app.state.connection import now_ms
 from app.state.health import live_gateways
-from app.state.mirror import TRACKING
+from app.state.mirror_keys import TRACKING
 from app.watcher import tracking
 from app.watcher.choose import choose
 from app.watcher.leader import LEADER, LOCK_MS, Leadership

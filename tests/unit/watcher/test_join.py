@@ -8,7 +8,8 @@ from app.boot.connection_params import provider_token
 from app.omni.errors import OmniUnavailable, PermissionRefused, RoleInsufficient
 from app.omni.kinds import Kind
 from app.omni.resource import Draft
-from app.state.mirror import JOIN_CONFIG, Mirror
+from app.state.mirror import Mirror
+from app.state.mirror_keys import JOIN_CONFIG
 from app.state.secrets import Sealer
 from app.watcher.join import PARAMS_ID, JoinKeeper
 from tests.unit.omni_in_memory import PROVIDER, InMemoryOmni

@@ -6,7 +6,7 @@ import redis
 
 from app.omni.client import Omni
 from app.state.boots import Boots
-from app.state.mirror import WATCHED
+from app.state.mirror_keys import WATCHED
 from app.watcher.loop import Watcher
 from config.settings import Settings
 

@@ -13,7 +13,7 @@ from app.machine.model import BmcConfiguration, PowerState
 from app.omni.kinds import Kind
 from app.state.connection import as_bytes, now_ms
 from app.state.facts import BmcTrouble
-from app.state.mirror import machine_key
+from app.state.mirror_keys import machine_key
 from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
 from workers import beat, poll
 from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachable
