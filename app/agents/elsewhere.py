@@ -9,6 +9,7 @@ import grpc
 
 from app.agents.errors import AgentGone
 from app.agents.internal import AUTHORIZATION_KEY, ERROR_KEY, KEEPALIVE
+from app.agents.patience import done_within
 from protos.gen.gateway import gateway_pb2 as pb
 from protos.gen.gateway.gateway_pb2_grpc import GatewayStub
 
@@ -16,6 +17,9 @@ from protos.gen.gateway.gateway_pb2_grpc import GatewayStub
 OPTIONS: Final = (*KEEPALIVE, ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 # The agents' library merges equal calls: one that ended with somebody else's is made again after this pause.
 AGAIN_S: Final = 0.2
+# What gRPC, and the gateway that is asked, still wait for when our own limit is over. Their limits run on while a
+# process is paused, and must not end the question before its answer is read.
+MARGIN: Final = 4
 
 
 class Elsewhere:
@@ -30,13 +34,15 @@ class Elsewhere:
 
         A gateway that cannot be reached, or does not answer within the limit, says nothing for its agent: False.
         """
-        request = pb.MachineRequest(machine_id=machine_id, timeout_ms=round(limit_s * 1000))
+        longer_s = MARGIN * limit_s
+        request = pb.MachineRequest(machine_id=machine_id, timeout_ms=round(longer_s * 1000))
         async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+            asking = asyncio.ensure_future(self._ask(GatewayStub(channel), request, longer_s))
             try:
-                async with asyncio.timeout(limit_s):
-                    return await self._ask(GatewayStub(channel), request, limit_s)
-            except TimeoutError:
-                return False
+                return await done_within(asking, limit_s) and asking.result()
+            finally:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
 
     async def _ask(self, stub: Any, request: pb.MachineRequest, limit_s: float) -> bool:
         while True:

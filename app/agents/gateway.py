@@ -24,7 +24,8 @@ import structlog
 from app.agents.dialin import DialIn
 from app.agents.elsewhere import Elsewhere
 from app.agents.internal import KEEPALIVE
-from app.agents.presence import Presence, Registry
+from app.agents.presence import Presence
+from app.agents.registry import Registry
 from app.agents.second_tunnel import Admission
 from app.agents.service import GatewayService, TokenCheck
 from app.agents.wipes import WipeBook

@@ -1,8 +1,11 @@
 """Which machines this gateway holds, kept in step with the registry in Redis.
 
-The newest tunnel of a machine wins, here and between gateways: the registry numbers them, and the lower number
-closes. Redis may go away: tunnels stay open, new ones are accepted, and what Redis missed is told it by the renewal
-that succeeds again.
+A machine's newest tunnel is held here: whether it may be one is decided before (`app.agents.second_tunnel`). Between
+gateways the registry says which one stands, and where ours does not, it closes, unless that is contested: while a
+gateway is paused, or Redis is away or empty, a tunnel from another address may have come in unasked. Then our agent is
+greeted, and if it answers the older tunnel takes the machine back. So a stranger never cuts a tunnel that lives.
+
+While Redis is away new ones are accepted, and the renewal that succeeds again tells it what it missed.
 """
 
 from __future__ import annotations
@@ -10,15 +13,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import monotonic
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import redis
 import structlog
 
 from app.agents.agent import Agent
 from app.agents.errors import AgentGone
-from app.agents.session import Session
-from app.state.agents import Held
+from app.agents.patience import done_within
+from app.agents.registry import Registry
+from app.agents.session import Session, greet
+from app.state.agents import Standing
 from app.state.facts import Tunnel as Registered
 
 log = structlog.get_logger()
@@ -29,38 +34,16 @@ _T = TypeVar("_T")
 RENEW_EVERY_S: Final = 5.0
 # A rack that dials at once must not open a thousand connections to Redis.
 REGISTRY_CALLS_AT_ONCE: Final = 16
-# An agent that dials waits for this answer: a Redis that is held up must not keep agents out.
+# An agent that dials waits for this answer. Redis mostly takes a millisecond.
 HOLDER_LIMIT_S: Final = 2.0
 # Goodbyes to the registry at the end; entries that are not taken out vanish by themselves in 20 s.
 FAREWELL_LIMIT_S: Final = 2.0
+_SUPERSEDED: Final = "the machine has opened a newer tunnel at another gateway"
+_SECOND: Final = "the machine has a tunnel from another address at another gateway"
 
 
-class Registry(Protocol):
-    """What is needed of `app.state.agents.AgentRegistry`. Every call may raise `redis.RedisError`."""
-
-    async def register(self, machine_id: str, gateway_id: str, address: str, tunnel_address: str) -> int:
-        """Note a new tunnel; its number."""
-
-    async def hello(self, machine_id: str, number: int) -> bool:
-        """The agent answered; False if a higher number is registered."""
-
-    async def renew(self, gateway_id: str, address: str, held: Mapping[str, Held]) -> set[str]:
-        """Keep the entries; the machines whose tunnels must close."""
-
-    async def holder(self, machine_id: str) -> Registered | None:
-        """The tunnel that is registered for a machine."""
-
-    async def refused(self, machine_id: str, address: str) -> None:
-        """A second tunnel of the machine was refused."""
-
-    async def unregister(self, machine_id: str, number: int) -> None:
-        """The tunnel ended."""
-
-    async def leave(self, gateway_id: str) -> None:
-        """The gateway ends."""
-
-    async def count_without_tls(self) -> None:
-        """A tunnel was opened without TLS although it is served."""
+class RegistrySilent(Exception):
+    """Redis has not said in time who holds a machine, and is not known to be away."""
 
 
 class Presence:
@@ -75,6 +58,7 @@ class Presence:
         self._outage = False
         self._closed = False
         self._started: set[asyncio.Task[Any]] = set()
+        self._contested: set[Session] = set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -91,10 +75,16 @@ class Presence:
         return self._held.get(machine_id)
 
     async def registered(self, machine_id: str) -> Registered | None:
-        """The tunnel of a machine in whichever gateway; None where there is none, or Redis does not say."""
+        """The tunnel of a machine in whichever gateway; None where there is none, or in an outage of Redis.
+
+        Raises RegistrySilent.
+        """
         asking = self._start(self._tell(lambda: self._registry.holder(machine_id)))
-        await asyncio.wait({asking}, timeout=HOLDER_LIMIT_S)  # not cut short: it would cost the connection to Redis
-        return asking.result() if asking.done() else None
+        if await done_within(asking, HOLDER_LIMIT_S):  # not cut short: it would cost the connection to Redis
+            return asking.result()
+        if self._outage:
+            return None
+        raise RegistrySilent
 
     async def refused(self, session: Session) -> None:
         """A second tunnel of a machine was not let in."""
@@ -115,7 +105,7 @@ class Presence:
         """The session's agent has answered a greeting now."""
         session.answered_s = monotonic()
         if session.number is not None and await self._tell_hello(session, session.number) is False:
-            session.close("the machine has opened a newer tunnel at another gateway")
+            await self._claim(session, session.number)
 
     def depart(self, session: Session) -> None:
         """A tunnel has ended. May be called again; that of a machine which has a newer one is no news."""
@@ -132,19 +122,19 @@ class Presence:
     async def renew(self) -> None:
         """Tell the registry what is held, close what it knows a newer tunnel of, and catch up after an outage."""
         numbers = {m: s.number for m, s in self._held.items() if s.number is not None}
-        held = {m: Held(n, _age_ms(self._held[m]), self._held[m].address) for m, n in numbers.items()}
+        held = {m: self._held[m].as_held(number) for m, number in numbers.items()}
         try:
-            superseded = await self._registry.renew(self.gateway_id, self._address, held)
+            standing = await self._registry.renew(self.gateway_id, self._address, held)
         except redis.RedisError as error:
             self._note_outage(error)
             return
         if self._outage:
             self._outage = False
             log.info("registry_back", machines=len(self._held))
-        for machine_id in superseded:
+        for machine_id, how in standing.items():
             session = self._held.get(machine_id)
             if session and session.number == numbers[machine_id]:
-                session.close("the machine has opened a newer tunnel at another gateway")
+                self._settle(session, how)
         await self._unregister_ended(numbers)
         await self._register_missed()
 
@@ -171,30 +161,64 @@ class Presence:
 
     async def _register_missed(self) -> None:
         missed = [s for s in self._held.values() if s.number is None and s.settled.is_set()]
-        await asyncio.gather(*(self._register(session) for session in missed))
+        await asyncio.gather(*(self._register(session, age_ms=session.age_ms) for session in missed))
         for session in missed:
             if session.answered_s is not None and session.number is not None:
                 await self._tell_hello(session, session.number)
+
+    def _settle(self, session: Session, standing: Standing) -> None:
+        if standing is Standing.LOST:
+            session.close(_SUPERSEDED)
+        elif standing is Standing.CONTESTED and session not in self._contested:
+            self._contested.add(session)
+            self._start(self._contest(session))
+
+    async def _contest(self, session: Session) -> None:
+        """Another tunnel of the machine has come in: ours gives way unless its agent answers."""
+        try:
+            if await greet(session.agent):
+                await self.answered(session)
+            else:
+                session.close(_SUPERSEDED)
+        finally:
+            self._contested.discard(session)
+
+    async def _claim(self, session: Session, number: int) -> None:
+        """The agent has just answered: have its tunnel stand, unless the registry knows one that goes before."""
+        machine_id, mine = session.machine_id, session.as_held(number)
+        standing = await self._tell(lambda: self._registry.claim(machine_id, self.gateway_id, self._address, mine))
+        if standing is Standing.LOST:
+            session.close(_SUPERSEDED)
+        elif self._held.get(machine_id) is not session:
+            await self._unregister(machine_id, number)  # it ended meanwhile
+        elif standing is Standing.KEPT:
+            await self._tell_hello(session, number)
 
     async def _register_after(self, session: Session, older: Session | None) -> None:
         if older is not None:
             await older.settled.wait()  # else the older one could get the higher number
         await self._register(session)
 
-    async def _register(self, session: Session) -> None:
-        machine_id = session.machine_id
+    async def _register(self, session: Session, *, age_ms: int = 0) -> None:
+        """Have the registry know a tunnel. age_ms: its age, where it is told late."""
+        machine_id, place, peer = session.machine_id, (self.gateway_id, self._address), session.address
 
-        async def register() -> int | None:
+        async def register() -> tuple[int, bool] | None:
             if self._held.get(machine_id) is not session:
                 return None
-            return await self._registry.register(machine_id, self.gateway_id, self._address, session.address)
+            return await self._registry.register(machine_id, *place, peer, age_ms=age_ms, over=session.over)
 
+        stands = True
         try:
-            session.number = await self._tell(register)
+            session.number, stands = await self._tell(register) or (None, True)
         finally:
             session.settled.set()
         if self._held.get(machine_id) is not session:
             self.depart(session)  # it ended while it was being registered
+        elif not stands and age_ms:
+            self._settle(session, Standing.CONTESTED)
+        elif not stands:
+            session.close(_SECOND)  # its agent dials again, and the first one is asked then
 
     def _start(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.create_task(work)
@@ -223,7 +247,3 @@ class Presence:
         if not self._outage:
             self._outage = True
             log.warning("registry_unreachable", reason=str(error), effect="tunnels and wipes go on")
-
-
-def _age_ms(session: Session) -> int:
-    return -1 if session.answered_s is None else round((monotonic() - session.answered_s) * 1000)

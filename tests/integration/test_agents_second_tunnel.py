@@ -149,6 +149,73 @@ def test_gateway_that_is_gone_says_nothing_for_its_agent(server):
     asyncio.run(story())
 
 
+def emptied(server, site):
+    site.sync_redis.flushall()
+
+
+def away_meanwhile(server, site):
+    server.stop()
+
+
+def paused(server, site):
+    """The gateway of the first tunnel stands still for so long that its entries vanish."""
+    site.gateway._renewing.cancel()
+    site.sync_redis.flushdb()
+
+
+def goes_on(site):
+    if site.gateway._renewing.cancelled():
+        site.gateway._renewing = asyncio.create_task(site.gateway._presence.keep_renewing())
+
+
+@pytest.mark.parametrize("trouble", [emptied, away_meanwhile, paused])
+def test_stranger_that_came_in_unasked_cuts_no_wipe_and_has_to_go(monkeypatch, trouble):
+    monkeypatch.setattr(presence, "RENEW_EVERY_S", 0.5)
+
+    async def story(own):
+        machine = Machine(wipe_s=6)
+        false = stranger(machine)
+        async with a_site(own) as site, a_site(own) as other:
+            with way_from(site, HERE) as here, way_from(other, THERE) as there:
+                first = await site.connect(machine, address=here)
+                wipe = asyncio.ensure_future(site.wipe(machine, timeout_s=60))
+                await eventually(lambda: machine.wipes_begun == 1)
+                trouble(own, site)
+                said = other.dial(false, address=there)
+                await eventually(lambda: said.agent.open and (false.hellos > 0 or said.done()))
+                if trouble is away_meanwhile:
+                    own.start()
+                goes_on(site)
+                assert "tunnel" in await asyncio.wait_for(said, 20)
+                await eventually(lambda: site.greeted(machine))
+                assert site.lookup.find(machine.id)[0] == site.gateway.id
+                again = await asyncio.wait_for(other.dial(false, address=there), 20)
+                assert again.startswith("ABORTED") and "whose agent answers" in again
+                await wipe
+                assert not first.done()
+                assert (machine.wipes_begun, machine.wipes_done, machine.wipes_cancelled) == (1, 1, 0)
+                assert false.wipes_begun == 0
+
+    with redis_server() as own:
+        asyncio.run(story(own))
+
+
+def test_of_two_gateways_that_hear_of_a_machine_at_one_moment_one_holds_it(server):
+    async def story():
+        machine = Machine()
+        async with a_site(server) as site, a_site(server) as other:
+            with way_from(site, HERE) as here, way_from(other, THERE) as there:
+                tasks = [site.dial(machine, address=here), other.dial(stranger(machine), address=there)]
+                done, standing = await asyncio.wait(tasks, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+                assert len(done) == len(standing) == 1
+                assert "another address" in done.pop().result()
+                await eventually(lambda: site.greeted(machine))
+                await asyncio.sleep(0.5)
+                assert not standing.pop().done()
+
+    asyncio.run(story())
+
+
 def test_without_redis_the_tunnels_of_a_gateway_are_guarded_all_the_same(monkeypatch):
     async def story(own):
         machine = Machine()

@@ -5,7 +5,7 @@ import pytest
 
 from app.agents.agent import Agent
 from app.agents.errors import AgentGone
-from app.agents.presence import Presence
+from app.agents.presence import Presence, RegistrySilent
 from app.agents.session import Session
 from tests.unit.agents.fake_registry import FakeRegistry, FakeTunnel
 
@@ -68,16 +68,118 @@ def test_renewal_tells_the_address_of_each_agent():
     run(story)
 
 
-@pytest.mark.parametrize("trouble", ["away", "slow"])
-def test_redis_that_does_not_say_who_holds_a_machine_is_not_waited_for(monkeypatch, trouble):
+def test_redis_that_is_away_does_not_say_who_holds_a_machine():
     async def story(presence, registry):
-        if trouble == "away":
-            registry.down = True
-        else:
-            monkeypatch.setattr("app.agents.presence.HOLDER_LIMIT_S", 0.05)
-            registry.holder = lambda _: asyncio.sleep(60)
+        registry.down = True
         assert await presence.registered(ID) is None
         assert await presence.registered(ID) is None  # and asking has broken nothing
+
+    run(story)
+
+
+def test_redis_that_is_there_and_silent_is_not_taken_for_one_that_knows_nobody(monkeypatch):
+    async def story(presence, registry):
+        monkeypatch.setattr("app.agents.presence.HOLDER_LIMIT_S", 0.05)
+        registry.holder = lambda _: asyncio.sleep(60)
+        with pytest.raises(RegistrySilent):
+            await presence.registered(ID)
+        registry.down = True
+        await presence.renew()  # finds that it is away after all
+        assert await presence.registered(ID) is None
+
+    run(story)
+
+
+def test_pause_of_the_gateway_is_not_taken_for_silence_of_redis(monkeypatch):
+    async def story(presence, registry):
+        monkeypatch.setattr("app.agents.presence.HOLDER_LIMIT_S", 0.2)
+
+        async def holder(machine_id):
+            await asyncio.sleep(0.01)
+            return "somebody"
+
+        registry.holder = holder
+        asking = asyncio.ensure_future(presence.registered(ID))
+        await soon()
+        time.sleep(0.3)  # noqa: ASYNC251 - the whole process stands still
+        assert await asking == "somebody"
+
+    run(story)
+
+
+def test_new_tunnel_closes_where_one_from_another_address_stands_at_another_gateway():
+    async def story(presence, registry):
+        registry.stands_elsewhere.add(ID)
+        one = session()
+        await presence.arrive(one)
+        assert "another address" in one.agent.tunnel.closed
+        assert registry.claims == []
+
+    run(story)
+
+
+def test_registry_is_told_which_silent_tunnel_gives_way():
+    async def story(presence, registry):
+        one = session()
+        one.over = 7
+        await presence.arrive(one)
+        assert registry.overs == [7]
+
+    run(story)
+
+
+class FakeAgent:
+    """Answers a greeting, or fails it and has no tunnel any more."""
+
+    def __init__(self, *, alive):
+        self.tunnel, self.alive, self.greeted = FakeTunnel(), alive, 0
+
+    async def hello(self, timeout_s):
+        self.greeted += 1
+        if not self.alive:
+            self.tunnel.close("gone")
+            raise AgentGone("gone")
+
+
+@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("late", [True, False])
+def test_contested_tunnel_takes_the_machine_back_only_where_its_agent_answers(alive, late):
+    async def story(presence, registry):
+        one = Session(ID, "192.0.2.7", FakeAgent(alive=alive))
+        if late:
+            registry.down = True
+            await presence.renew()
+        await presence.arrive(one)
+        registry.down = False
+        registry.stands_elsewhere.add(ID)
+        await presence.renew()
+        await presence.renew()
+        await soon()
+        assert registry.claims == ([(ID, one.number)] if alive else [])
+        assert one.agent.tunnel.open is alive
+        assert one.agent.greeted == 1
+        await presence.renew()
+        assert one.agent.tunnel.open is alive
+
+    run(story)
+
+
+def test_tunnel_that_ends_while_it_is_taken_back_is_taken_out_again():
+    async def story(presence, registry):
+        one = session()
+        await presence.arrive(one)
+        registry.stands_elsewhere.add(ID)
+        claim, number = registry.claim, one.number
+
+        async def slow(*args):
+            presence.depart(one)
+            await soon()
+            registry.entries[ID] = number
+            return await claim(*args)
+
+        registry.claim = slow
+        await presence.answered(one)
+        assert registry.entries == {}
 
     run(story)
 
@@ -151,7 +253,7 @@ def test_renewal_tells_how_long_ago_the_agent_answered_whatever_the_clock_of_the
         await presence.answered(one)
         answered_s = time.monotonic()
         monkeypatch.setattr(time, "time", lambda: 4e9)
-        monkeypatch.setattr("app.agents.presence.monotonic", lambda: answered_s + 7)
+        monkeypatch.setattr("app.agents.session.monotonic", lambda: answered_s + 7)
         await presence.renew()
         assert 7_000 <= registry.ages_ms[ID] < 8_000
 

@@ -58,6 +58,10 @@ class Gateway:
         with pytest.raises(TunnelRefused, match="another address"):
             await self.dial(address)
 
+    async def puts_off(self, address, why):
+        with pytest.raises(TunnelRefused, match=f"{why}.*dial again"):
+            await self.dial(address)
+
     def registered(self, gateway="g2", number=1, peer=HERE):
         self.registry.holders[ID] = Tunnel(gateway, f"{gateway}:1", number, 0, 0, peer)
 
@@ -191,9 +195,10 @@ def test_of_two_first_tunnels_at_once_the_later_is_held_against_the_earlier():
 def test_flood_of_second_tunnels_is_refused_and_leaves_the_first_alone_and_the_next_is_heard(monkeypatch):
     async def story(gateway):
         old = await gateway.dial(HERE, alive=False)
-        flood = [asyncio.ensure_future(gateway.refuses(THERE)) for _ in range(100)]
+        flood = [asyncio.ensure_future(gateway.puts_off(f"198.51.100.{n}", "")) for n in range(100)]
         await asyncio.sleep(LIMIT_S / 10)
         assert sum(each.done() for each in flood) == 100 - second_tunnel.ASKING
+        assert gateway.registry.refusals == []  # no agent has answered
         old.agent.alive = True  # at the next greeting
         for each in flood:
             each.cancel()
@@ -201,6 +206,84 @@ def test_flood_of_second_tunnels_is_refused_and_leaves_the_first_alone_and_the_n
         assert gateway.presence.held(ID) is old
         await gateway.refuses(ELSEWHERE)
         assert old.agent.tunnel.open
+
+    run(story)
+
+
+def test_flood_that_waits_for_redis_is_bounded_and_does_not_keep_out_the_machine_itself(monkeypatch, capsys):
+    monkeypatch.setattr(second_tunnel, "WAITING_IN_ALL", 3 * second_tunnel.WAITING)
+
+    async def story(gateway):
+        slow, holder = asyncio.Event(), gateway.registry.holder
+
+        async def slowly(machine_id):
+            await slow.wait()
+            return await holder(machine_id)
+
+        gateway.registry.holder = slowly
+        gateway.registered(peer=HERE)
+        gateway.others["g2:1"] = True
+        flood = [asyncio.ensure_future(gateway.dial(THERE)) for _ in range(100)]
+        await asyncio.sleep(0)
+        again = asyncio.ensure_future(gateway.dial(HERE))
+        await asyncio.sleep(LIMIT_S / 10)
+        assert sum(each.done() for each in flood) == 100 - second_tunnel.WAITING
+        others = [asyncio.ensure_future(gateway.dial(f"198.51.100.{n}")) for n in range(100)]
+        await asyncio.sleep(LIMIT_S / 10)
+        assert sum(each.done() for each in others) == 100 - 2 * second_tunnel.WAITING + 1
+        slow.set()
+        assert all(isinstance(e, TunnelRefused) for e in await asyncio.gather(*flood, *others, return_exceptions=True))
+        assert gateway.presence.held(ID) is await again
+
+    run(story)
+    assert capsys.readouterr().out.count("tunnel_put_off") == 2  # one for each reason
+
+
+def test_nobody_is_let_in_while_redis_is_there_and_silent(monkeypatch, capsys):
+    monkeypatch.setattr("app.agents.presence.HOLDER_LIMIT_S", 0.05)
+
+    async def story(gateway):
+        gateway.registry.holder = lambda _: asyncio.sleep(60)
+        for _ in range(3):
+            await gateway.puts_off(THERE, "Redis")
+        assert gateway.registry.refusals == []
+
+    run(story)
+    said = capsys.readouterr().out
+    assert said.count("tunnel_put_off") == 1 and THERE in said and ID in said and "tunnel_refused" not in said
+
+
+def test_pause_of_the_gateway_lets_nobody_in_unasked(monkeypatch):
+    monkeypatch.setattr("app.agents.presence.HOLDER_LIMIT_S", 0.2)
+
+    async def story(gateway):
+        gateway.registered()
+        gateway.others["g2:1"] = True
+        holder = gateway.registry.holder
+
+        async def takes_a_moment(machine_id):
+            await asyncio.sleep(0.01)
+            return await holder(machine_id)
+
+        gateway.registry.holder = takes_a_moment
+        asking = asyncio.ensure_future(gateway.dial(THERE))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251 - the whole process stands still
+        with pytest.raises(TunnelRefused):
+            await asking
+
+    run(story)
+
+
+def test_registry_is_told_whose_place_is_taken_and_only_that_of_a_silent_agent():
+    async def story(gateway):
+        gateway.registered(number=7)
+        new = await gateway.dial(THERE)
+        assert new.over == 7
+        assert gateway.registry.overs == [7]
+        gateway.registry.holders.clear()
+        assert (await gateway.dial(THERE)).over == 0
 
     run(story)
 
@@ -226,9 +309,10 @@ def test_first_tunnels_that_change_all_the_time_do_not_let_a_second_one_wait_for
         while not asking.done():
             await asyncio.sleep(LIMIT_S / 3)
             await gateway.dial(HERE, alive=False)
-        with pytest.raises(TunnelRefused):
+        with pytest.raises(TunnelRefused, match="dial again"):
             await asking
         assert time.monotonic() - began_s < second_tunnel.ROUNDS * LIMIT_S + 1
+        assert gateway.registry.refusals == []  # no agent has answered
 
     run(story)
 
@@ -264,6 +348,35 @@ def test_own_entry_of_a_tunnel_that_has_just_ended_is_nobody():
         gateway.registered(gateway="g1")
         await gateway.dial(THERE)
         assert gateway.asked == []
+
+    run(story)
+
+
+def test_agent_here_is_asked_though_a_newer_tunnel_from_the_same_address_is_registered_elsewhere():
+    async def story(gateway):
+        ours = await gateway.dial(HERE)
+        gateway.registered(number=7, peer=THERE)  # it came in while nothing was known of ours
+        await gateway.refuses(THERE)
+        assert ours.agent.tunnel.open
+        ours.agent.alive = False
+        new = await gateway.dial(THERE)
+        assert gateway.presence.held(ID) is new
+        assert gateway.asked == []
+
+    run(story)
+
+
+def test_both_the_agent_here_and_the_newer_one_elsewhere_are_asked():
+    async def story(gateway):
+        ours = await gateway.dial(HERE, alive=False)
+        gateway.registered(number=7, peer=THERE)
+        gateway.others["g2:1"] = True
+        await gateway.refuses(ELSEWHERE)
+        assert gateway.asked == [("g2:1", ID, LIMIT_S)]
+        gateway.others.clear()
+        new = await gateway.dial(ELSEWHERE)
+        assert new.over == 7
+        assert ours.agent.tunnel.closed
 
     run(story)
 

@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 
 from app.omni.kinds import PICTURE_KINDS, Kind
-from app.state.agents import GATEWAYS, LAST_REFUSED, AgentRegistry, Held, agent_key
+from app.state.agents import GATEWAYS, LAST_REFUSED, AgentRegistry, Held, Standing, agent_key
 from app.state.connection import now_ms
 from app.state.facts import RefusedTunnel, refused_of
 from app.state.lease import Leases
@@ -46,15 +46,16 @@ class Site:
         """A tunnel whose agent has answered; its number."""
 
         async def story(registry: AgentRegistry) -> None:
-            number = await registry.register(MACHINE, GATEWAY, ADDRESS, "192.0.2.7")
+            number, stands = await registry.register(MACHINE, GATEWAY, ADDRESS, "192.0.2.7")
+            assert stands
             assert await registry.hello(MACHINE, number)
 
         self.run(story)
         return self.entry("number")
 
     def renew(self, number: int, *, age_ms: int) -> None:
-        """Renew the machine's tunnel."""
-        held = {MACHINE: Held(number, age_ms, "192.0.2.7")}
+        """Renew the machine's tunnel, opened a minute ago, whose agent answered so long ago."""
+        held = {MACHINE: Held(number, 60_000, age_ms, "192.0.2.7")}
         self.run(lambda registry: registry.renew(GATEWAY, ADDRESS, held))
 
     def entry(self, name: str) -> int:
@@ -75,7 +76,8 @@ def test_lost_entry_is_put_back_with_the_time_of_the_last_answer_by_the_clock_of
     before_ms = now_ms(site.redis)
     site.renew(number, age_ms=7_000)
     assert before_ms <= site.entry("hello_ms") + 7_000 <= now_ms(site.redis)
-    assert site.entry("opened_ms") == site.entry("number") == number
+    assert before_ms <= site.entry("opened_ms") + 60_000 <= now_ms(site.redis)
+    assert site.entry("number") == number
 
 
 def test_lost_entry_of_an_agent_that_never_answered_is_put_back_as_such(site: Site) -> None:
@@ -166,3 +168,129 @@ def test_tunnel_that_ends_wakes_the_watcher_unless_an_operation_works_whose_end_
     site.run(lambda registry: registry.unregister(MACHINE, number))
     assert alarms.take(10) == ([] if works else [MACHINE])
     assert not site.redis.exists(agent_key(MACHINE))
+
+
+HERE, THERE = "192.0.2.7", "192.0.2.8"
+
+
+class Registered:
+    """Tunnels of one machine at several gateways."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def register(self, gateway: str, peer: str, **told: int) -> tuple[int, bool]:
+        """Register a tunnel; its number, and whether it stands."""
+        answers: list[tuple[int, bool]] = []
+
+        async def story(registry: AgentRegistry) -> None:
+            answers.append(await registry.register(MACHINE, gateway, f"{gateway}:1", peer, **told))
+
+        self.site.run(story)
+        return answers[0]
+
+    def ask(self, gateway: str, mine: Held, *, claims: bool = False) -> Standing:
+        """Renew or claim the entry for a tunnel; how that one stands."""
+        answers: list[Standing] = []
+
+        async def story(registry: AgentRegistry) -> None:
+            if claims:
+                answers.append(await registry.claim(MACHINE, gateway, f"{gateway}:1", mine))
+            else:
+                found = await registry.renew(gateway, f"{gateway}:1", {MACHINE: mine})
+                answers.append(found.get(MACHINE, Standing.KEPT))
+
+        self.site.run(story)
+        return answers[0]
+
+    def hello(self, number: int) -> bool:
+        """Tell that the agent of a tunnel has answered."""
+        answers: list[bool] = []
+
+        async def story(registry: AgentRegistry) -> None:
+            answers.append(await registry.hello(MACHINE, number))
+
+        self.site.run(story)
+        return answers[0]
+
+
+@pytest.fixture
+def registered(site: Site) -> Registered:
+    return Registered(site)
+
+
+def test_tunnel_from_another_address_does_not_stand_beside_one_that_was_not_asked(registered: Registered) -> None:
+    first, _ = registered.register("g1", HERE)
+    second, stands = registered.register("g2", THERE)
+    assert second > first and not stands
+    assert registered.site.entry("number") == first
+    assert not registered.hello(second)
+    third, stands = registered.register("g2", THERE, over=first)
+    assert stands
+    assert registered.site.entry("number") == third
+
+
+def test_tunnel_from_the_same_address_and_one_in_the_same_gateway_stand_at_once(registered: Registered) -> None:
+    registered.register("g1", HERE)
+    assert registered.register("g2", HERE)[1]
+    assert registered.register("g2", THERE)[1]
+
+
+def test_tunnel_told_late_goes_behind_a_newer_one_from_the_same_address(registered: Registered) -> None:
+    newer, _ = registered.register("g1", HERE)
+    late, stands = registered.register("g2", HERE, age_ms=5_000)
+    assert late < newer and not stands
+    assert registered.ask("g2", Held(late, 5_000, 0, HERE), claims=True) is Standing.LOST
+
+
+@pytest.mark.parametrize("loss", ["emptied", "expired", "overtaken"])
+def test_first_tunnel_takes_the_machine_back_from_one_that_came_in_unasked_and_that_one_closes(
+    registered: Registered, loss: str
+) -> None:
+    first, _ = registered.register("g1", HERE)
+    if loss == "emptied":
+        registered.site.redis.flushall()
+    if loss == "expired":
+        registered.site.redis.delete(agent_key(MACHINE))
+    second, stands = registered.register("g2", THERE, over=first if loss == "overtaken" else 0)
+    assert stands and registered.hello(second)
+    mine, theirs = Held(first, 60_000, 100, HERE), Held(second, 1_000, 100, THERE)
+    assert registered.ask("g1", mine) is Standing.CONTESTED
+    assert registered.site.entry("number") == second
+    assert not registered.hello(first)
+    assert registered.ask("g1", mine, claims=True) is Standing.KEPT
+    assert registered.hello(first)
+    assert registered.ask("g2", theirs) is Standing.LOST
+    assert registered.ask("g2", theirs, claims=True) is Standing.LOST
+    assert registered.ask("g1", mine) is Standing.KEPT
+    assert registered.register("g1", HERE)[0] > second  # numbers go on rising
+
+
+def test_first_tunnel_that_was_put_back_unasked_does_not_close_a_second_one_that_was_let_in(
+    registered: Registered,
+) -> None:
+    first, _ = registered.register("g1", HERE)
+    second, _ = registered.register("g2", THERE, over=first)
+    registered.site.redis.flushall()
+    assert registered.ask("g1", Held(first, 60_000, 30_000, HERE)) is Standing.KEPT
+    theirs = Held(second, 1_000, 100, THERE)
+    assert registered.ask("g2", theirs) is Standing.CONTESTED
+    assert registered.ask("g2", theirs, claims=True) is Standing.KEPT
+    assert registered.ask("g1", Held(first, 60_000, 31_000, HERE)) is Standing.CONTESTED
+
+
+def test_older_tunnel_from_the_same_address_closes(registered: Registered) -> None:
+    first, _ = registered.register("g1", HERE)
+    registered.register("g2", HERE)
+    mine = Held(first, 60_000, 100, HERE)
+    assert registered.ask("g1", mine) is Standing.LOST
+    assert registered.ask("g1", mine, claims=True) is Standing.LOST
+
+
+def test_tunnel_whose_newer_one_has_ended_has_to_answer_before_it_stands_again(registered: Registered) -> None:
+    first, _ = registered.register("g1", HERE)
+    second, _ = registered.register("g2", HERE)
+    registered.site.run(lambda registry: registry.unregister(MACHINE, second))
+    mine = Held(first, 60_000, 100, HERE)
+    assert registered.ask("g1", mine) is Standing.CONTESTED
+    assert registered.ask("g1", mine, claims=True) is Standing.KEPT
