@@ -143,8 +143,12 @@ def test_child_that_is_killed_is_started_again_and_answers(host, child):
     process = host.up(host.start())
     first = host.children(process.pid)
     os.kill(first[child], signal.SIGKILL)
-    second = wait_until(lambda: host.children(process.pid).keys() == first.keys() and host.children(process.pid), 5)
-    assert second[child] != first[child]
+
+    def again():
+        found = host.children(process.pid)
+        return found.keys() == first.keys() and found[child] != first[child] and found
+
+    second = wait_until(again, 5)
     wait_until(host.answers)
     assert rights(second[child])["Uid"] == [NOBODY] * 4
     [ended] = [event for event in host.events() if event["event"] == "process_ended"]
