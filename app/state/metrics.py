@@ -63,7 +63,7 @@ class Counted:
     """All that was counted. operations: by name and outcome; tunnels: by gateway, ended ones among them.
 
     without_tls: tunnels that were opened without TLS although it is served.
-    tunnels_refused: second tunnels of machines whose first one stands.
+    tunnels_refused: second tunnels of machines whose agent answered at the first one.
     rate_limited: boot requests that were too many from one address.
     config_refused: how often `/config` was refused.
     """
