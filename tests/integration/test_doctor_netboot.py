@@ -48,7 +48,9 @@ def test_our_own_netboot_is_known_with_its_process(host):
     assert host.answers()
 
 
-@pytest.mark.parametrize(("port", "remedy"), [(67, "--bind-interfaces"), (4011, "another DHCP proxy"), (69, "enable-tftp")])
+@pytest.mark.parametrize(
+    ("port", "remedy"), [(67, "--bind-interfaces"), (4011, "another DHCP proxy"), (69, "enable-tftp")]
+)
 def test_port_of_a_stranger_is_said_with_the_remedy(host, port, remedy):
     held = host.host.start([sys.executable, "-c", HOLDER, port], host.folder / "holder")
     wait_until(lambda: f":{port:04X} " in Path(f"/proc/{held.pid}/net/udp").read_text())
