@@ -7,10 +7,11 @@ import time
 import pytest
 
 from app.agents import presence, second_tunnel
+from app.agents.elsewhere import Elsewhere
 from app.state.agents import agent_key
 from app.state.facts import refused_of
 from app.state.metrics import TUNNELS_REFUSED
-from tests.integration.agents_site import Machine, a_site, eventually, redis_server, way_from
+from tests.integration.agents_site import TOKEN, Machine, a_site, eventually, redis_server, way_from
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +43,14 @@ def run(request, server, monkeypatch):
 
 def noted(site, machine):
     return refused_of((site.sync_redis.hget(f"om:m:{machine.id}", "f:refused-tunnel") or b"").decode())
+
+
+class Thoughtful(Machine):
+    """Answers each greeting after a moment."""
+
+    async def hello(self):
+        await asyncio.sleep(0.1)
+        await super().hello()
 
 
 def stranger(machine):
@@ -132,6 +141,19 @@ def test_first_machine_serves_on_while_strangers_dial_all_the_time(run):
 async def keep_dialling(site, machine, address):
     while True:
         await site.dial(stranger(machine), address=address)
+
+
+def test_pause_of_this_process_is_not_taken_for_silence_of_an_agent_elsewhere(server):
+    async def story():
+        machine = Thoughtful()
+        async with a_site(server) as site:
+            await site.connect(machine)
+            asking = asyncio.ensure_future(Elsewhere(TOKEN).answers(site.gateway.address, machine.id, 0.5))
+            await asyncio.sleep(0.05)
+            time.sleep(1)  # noqa: ASYNC251 - the whole process stands still
+            assert await asking
+
+    asyncio.run(story())
 
 
 def test_gateway_that_is_gone_says_nothing_for_its_agent(server):
