@@ -17,7 +17,6 @@ from netboot.ports import Ports
 MODULES: Final = (
     "netboot.dhcp.proxy",
     "netboot.tftp.server",
-    "multiprocessing.popen_fork",
     "encodings.idna",
 )
 

@@ -8,6 +8,7 @@ from netboot.dhcp.firmware import FIRMWARES, Firmware
 from netboot.dhcp.options import suboptions
 from netboot.dhcp.request import ARCHITECTURE, IPXE_FEATURES, MACHINE_ID, USER_CLASS, VENDOR_CLASS, Request
 from netboot.dhcp.verdict import NotAnsweredError, Reason
+from netboot.shown import shown
 
 _PXE: Final = b"PXEClient"
 _HTTP: Final = b"HTTPClient"
@@ -45,7 +46,7 @@ def vendor_class_for(request: Request, firmware: Firmware) -> bytes:
     plain = _HTTP if firmware.by_http else _PXE
     said = request.options.get(VENDOR_CLASS) or plain
     if not said.startswith((_PXE, _HTTP)):
-        raise NotAnsweredError(Reason.OTHER_VENDOR, _shown(said))
+        raise NotAnsweredError(Reason.OTHER_VENDOR, shown(said.decode("latin-1")))
     if len(said) > _LONGEST_VALUE:
         return _PXE if said.startswith(_PXE) else _HTTP
     return said
@@ -78,8 +79,3 @@ def _classes(value: bytes) -> list[bytes]:
         found.append(value[at + 1 : end])
         at = end
     return found if at == len(value) else []
-
-
-def _shown(said: bytes) -> str:
-    text = said[:_LONGEST_SHOWN].decode("ascii", errors="replace")
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from netboot.dhcp.verdict import Ignored, Message, Reply
-from netboot.line_budget import LINES_PER_SECOND, LineBudget
+from netboot.line_budget import LINES_PER_SECOND, BudgetedLog
 
 log = structlog.get_logger()
 
@@ -23,13 +23,14 @@ class Journal:
 
     def __init__(self, *, dry_run: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._dry_run = dry_run
-        # Apart, so that a flood of nonsense does not hide who was answered.
-        self._answers = LineBudget(clock)
-        self._others = LineBudget(clock)
+        self._log = BudgetedLog(log, clock)
+        # Apart, so that a flood of nonsense does not hide who would have been answered, which is the same event.
+        self._nonsense_log = BudgetedLog(log, clock)
         self._received = 0
         self._answered: Counter[str] = Counter()
         self._ignored: Counter[str] = Counter()
         self._failed = 0
+        self._broke = 0
 
     def received(self) -> None:
         """Note that a packet came."""
@@ -38,8 +39,6 @@ class Journal:
     def answered(self, reply: Reply) -> None:
         """Note an answer that was sent, or would have been."""
         self._answered[reply.message.name.lower()] += 1
-        if not self._answers.take():
-            return
         fields = {
             "mac": reply.mac,
             "client": reply.client.value,
@@ -49,47 +48,47 @@ class Journal:
             "port": reply.destination[1],
         }
         if self._dry_run:
-            log.info("dhcp_dry_run", verdict=f"would send {reply.message.name}", **fields)
+            self._log.info("dhcp_dry_run", verdict=f"would send {reply.message.name}", **fields)
         elif reply.message is Message.OFFER:
-            log.info("dhcp_offered", **fields)
+            self._log.info("dhcp_offered", **fields)
         else:
-            log.info("dhcp_acknowledged", **fields)
+            self._log.info("dhcp_acknowledged", **fields)
 
     def ignored(self, ignored: Ignored, address: str, port: int) -> None:
         """Note a packet that is not answered. address: the sender's. port: ours."""
         self._ignored[ignored.reason.value] += 1
-        if not self._others.take():
-            return
         fields = {"mac": ignored.mac, "detail": ignored.detail, "address": address, "port": port}
         if self._dry_run:
-            log.info("dhcp_dry_run", verdict=f"ignored: {ignored.reason.value}", **fields)
+            self._nonsense_log.info("dhcp_dry_run", verdict=f"ignored: {ignored.reason.value}", **fields)
         else:
-            log.debug("dhcp_ignored", reason=ignored.reason.value, **fields)
+            self._nonsense_log.debug("dhcp_ignored", reason=ignored.reason.value, **fields)
 
     def send_failed(self, reply: Reply, error: OSError) -> None:
         """Note an answer that could not be sent."""
         self._failed += 1
-        if self._others.take():
-            log.warning("dhcp_send_failed", mac=reply.mac, address=reply.destination[0], reason=error.strerror)
+        self._log.warning("dhcp_send_failed", mac=reply.mac, address=reply.destination[0], reason=error.strerror)
 
     def broke(self, error: Exception, address: str, port: int) -> None:
         """Note a fault of the program. address: the sender's. port: ours."""
-        self._failed += 1
-        if self._others.take():
-            log.error("dhcp_broke", address=address, port=port, exc_info=error)
+        self._broke += 1
+        self._log.error("dhcp_broke", address=address, port=port, exc_info=error)
 
     def catch_up(self) -> None:
         """Tell of lines that were left out; to be called from time to time."""
-        left_out = self._answers.left_out() + self._others.left_out()
-        if left_out:
-            log.warning("dhcp_lines_left_out", lines=left_out, most_per_second=LINES_PER_SECOND)
+        self._tell_left_out(at_end=False)
 
     def close(self) -> None:
         """Tell the counters."""
+        self._tell_left_out(at_end=True)
         log.info(
             "dhcp_proxy_stopped",
             received=self._received,
             answered=dict(self._answered),
             ignored=dict(self._ignored),
             failed=self._failed,
+            broke=self._broke,
         )
+
+    def _tell_left_out(self, *, at_end: bool) -> None:
+        if lines := sum(kept.left_out(at_end=at_end) for kept in (self._log, self._nonsense_log)):
+            log.warning("dhcp_lines_left_out", lines=lines, most_per_second=LINES_PER_SECOND)

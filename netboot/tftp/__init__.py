@@ -4,5 +4,5 @@
                                                └─▶ ERROR, or nothing
 
 fbtftp's own listener is not used: one empty datagram ends it, it takes the server's settings from the client's options,
-and it forks for each request without a limit.
+and it forks for each request without a limit. Nor are its processes: each fork that is refused would cost descriptors.
 """

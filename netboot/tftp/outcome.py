@@ -20,6 +20,8 @@ class Outcome(IntEnum):
     LAST_ACK_MISSED = 16
 
 
+# The client has what it asked for, as far as can be known.
+DONE: Final = frozenset({Outcome.SENT, Outcome.LAST_ACK_MISSED})
 WORDS: Final = {
     Outcome.BROKE: "a fault of the program",
     Outcome.PROBED: "the client asked for the size alone",

@@ -13,6 +13,8 @@ from netboot.tftp.sockets import Client, Peer, send
 
 # No ACK or ERROR that is of use is longer.
 LONGEST_ANSWER: Final = 512
+# How long a packet is waited for, after which its receiver looks at the time: the shortest timeout of a transfer.
+RECEIVE_S: Final = 1
 # struct timeval. A limit that the kernel keeps saves a poll for each packet.
 _TIMEVAL: Final = struct.Struct("@ll")
 
@@ -21,7 +23,7 @@ class Port(Protocol):
     """One client's end of the conversation is at the other side."""
 
     def receive(self) -> bytes | None:
-        """The next packet of the client; None after a timeout. Raises OSError: the client has closed its port."""
+        """The client's next packet; None after RECEIVE_S without. Raises OSError: the client has closed its port."""
 
     def sendto(self, packet: bytes, peer: Peer) -> None:
         """Send to the client, which is the peer. Raises OSError."""
@@ -33,12 +35,12 @@ class Port(Protocol):
 class OwnPort:
     """A port that the system gave, as RFC 1350 has it."""
 
-    def __init__(self, client: Client, timeout_s: int) -> None:
+    def __init__(self, client: Client) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((client.local, 0))
         # From here on the kernel drops what others send, and tells us when the client's port is closed.
         self._socket.connect(client.peer)
-        _limit(self._socket, timeout_s)
+        _limit(self._socket)
 
     def receive(self) -> bytes | None:
         """As of every port."""
@@ -56,11 +58,11 @@ class OwnPort:
 class SharedPort:
     """The listener's own port. What the client sends comes by way of the listener's process, which sees it all."""
 
-    def __init__(self, client: Client, listener: socket.socket, inbox: socket.socket, timeout_s: int) -> None:
+    def __init__(self, client: Client, listener: socket.socket, inbox: socket.socket) -> None:
         self._listener = listener
         self._inbox = inbox
         self._client = client
-        _limit(inbox, timeout_s)
+        _limit(inbox)
 
     def receive(self) -> bytes | None:
         """As of every port."""
@@ -76,8 +78,8 @@ class SharedPort:
         self._listener.close()
 
 
-def _limit(waiting: socket.socket, timeout_s: int) -> None:
-    waiting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(timeout_s, 0))
+def _limit(waiting: socket.socket) -> None:
+    waiting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(RECEIVE_S, 0))
 
 
 def _receive(waiting: socket.socket) -> bytes | None:

@@ -18,8 +18,9 @@ LONGEST_REQUEST: Final = 512
 LEAST_BLOCK: Final = 8
 # What an Ethernet frame carries, less the headers of IP, UDP and TFTP: firmware does not put fragments together.
 MOST_BLOCK: Final = 1468
-# U-Boot asks for 5 s. A longer one (RFC 2349 has up to 255) would let a client that is gone keep its place for minutes.
-LONGEST_TIMEOUT_S: Final = 10
+# U-Boot asks for 5 s. With a longer one (RFC 2349 has up to 255) a lost packet would not be repeated before the client
+# is taken for gone.
+LONGEST_TIMEOUT_S: Final = 5
 # More digits than any option's value needs; a longer number is not worth reading.
 MOST_DIGITS: Final = 9
 

@@ -10,7 +10,6 @@ It forks for each transfer: its process has no threads, and may have given up al
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import selectors
 import socket
 from collections.abc import Mapping
@@ -19,7 +18,8 @@ from typing import Final
 
 import structlog
 
-from netboot.line_budget import LINES_PER_SECOND, LineBudget
+from netboot.line_budget import LINES_PER_SECOND, BudgetedLog
+from netboot.shown import shown
 from netboot.tftp.request import judge
 from netboot.tftp.sockets import Client, receive, send
 from netboot.tftp.transfers import Transfers
@@ -31,8 +31,6 @@ log = structlog.get_logger()
 TICK_S: Final = 0.5
 # Datagrams taken in one go before children that have ended get their turn.
 DATAGRAMS_AT_ONCE: Final = 64
-# Of a name that a client sent, enough to know it by.
-SHOWN: Final = 64
 
 REQUESTS: Final = tuple(opcode.to_bytes(2) for opcode in (Opcode.READ, Opcode.WRITE))
 
@@ -57,15 +55,14 @@ class TftpServer:
         self._dry_run = dry_run
         self._stopping = False
         self._tick_at_s = 0.0
-        self._lines = LineBudget(monotonic)
+        self._log = BudgetedLog(log, monotonic)
 
     def serve(self) -> None:
         """Serve until `stop`."""
-        multiprocessing.set_start_method("fork", force=True)  # files and sockets are the child's without being copied
         logging.getLogger().addFilter(_is_not_of_fbtftp)
         with selectors.DefaultSelector() as selector:
             transfers = self._transfers = Transfers(
-                self._listener, self._files, selector, self._lines, single_port=self._single_port
+                self._listener, self._files, selector, self._log, single_port=self._single_port
             )
             selector.register(self._listener, selectors.EVENT_READ, self._receive)
             log.info("tftp_serving", files=len(self._files), single_port=self._single_port, dry_run=self._dry_run)
@@ -74,6 +71,7 @@ class TftpServer:
                     key.data()
                 self._tick(transfers)
             transfers.close()
+        self._tell_left_out(at_end=True)
         log.info("tftp_stopped", **transfers.counted)
 
     def stop(self) -> None:
@@ -86,32 +84,34 @@ class TftpServer:
             return
         self._tick_at_s = now_s + TICK_S
         transfers.tick(now_s)
-        if left_out := self._lines.left_out():
-            log.warning("tftp_lines_left_out", lines=left_out, most_per_second=LINES_PER_SECOND)
+        self._tell_left_out(at_end=False)
+
+    def _tell_left_out(self, *, at_end: bool) -> None:
+        if lines := self._log.left_out(at_end=at_end):
+            log.warning("tftp_lines_left_out", lines=lines, most_per_second=LINES_PER_SECOND)
 
     def _receive(self) -> None:
         for _ in range(DATAGRAMS_AT_ONCE):
             try:
                 came = receive(self._listener)
             except OSError as error:
-                log.warning("tftp_cannot_receive", reason=str(error))
+                self._log.warning("tftp_cannot_receive", reason=str(error))
                 return
             if came is None:
                 return
             datagram, client = came
             try:
                 self._take(datagram, client)
-            except Exception:  # the outer edge: the next datagram is another client's
-                if self._lines.take():
-                    log.exception("tftp_datagram_broke", address=client.peer[0])
+            except Exception as error:  # noqa: BLE001 - the outer edge: the next datagram is another client's
+                self._transfers.counted["broke"] += 1
+                self._log.error("tftp_datagram_broke", address=client.peer[0], exc_info=error)
 
     def _take(self, datagram: bytes, client: Client) -> None:
         if self._single_port and datagram[:2] not in REQUESTS and self._transfers.hand_on(datagram, client):
             return
         verdict = judge(datagram, self._files)
         if self._dry_run:
-            if self._lines.take():
-                log.info("tftp_dry_run", address=client.peer[0], **_words(verdict, self._files))
+            self._log.info("tftp_dry_run", address=client.peer[0], **_words(verdict, self._files))
             return
         match verdict:
             case Send():
@@ -120,16 +120,15 @@ class TftpServer:
                 self._refuse(verdict, client)
             case Ignore():
                 self._transfers.counted["ignored"] += 1
-                log.debug("tftp_ignored", address=client.peer[0], reason=verdict.reason)
+                self._log.debug("tftp_ignored", address=client.peer[0], reason=verdict.reason)
 
     def _refuse(self, verdict: Refuse, client: Client) -> None:
         self._transfers.counted["refused"] += 1
-        if self._lines.take():
-            log.info("tftp_refused", address=client.peer[0], name=_shown(verdict.asked), reason=verdict.reason)
+        self._log.info("tftp_refused", address=client.peer[0], name=shown(verdict.asked), reason=verdict.reason)
         try:
             send(self._listener, verdict.packet, client)
         except OSError as error:  # such as to port 0, which anybody may write into a packet
-            log.debug("tftp_cannot_send", address=client.peer[0], reason=str(error))
+            self._log.debug("tftp_cannot_send", address=client.peer[0], reason=str(error))
 
 
 def _words(verdict: Verdict, files: Mapping[str, bytes]) -> dict[str, str]:
@@ -137,14 +136,9 @@ def _words(verdict: Verdict, files: Mapping[str, bytes]) -> dict[str, str]:
         case Send():
             return {"name": verdict.name, "verdict": f"would send {len(files[verdict.name])} bytes"}
         case Refuse():
-            return {"name": _shown(verdict.asked), "verdict": f"would refuse: {verdict.reason}"}
+            return {"name": shown(verdict.asked), "verdict": f"would refuse: {verdict.reason}"}
         case Ignore():
             return {"verdict": f"would ignore: {verdict.reason}"}
-
-
-def _shown(name: str) -> str:
-    """A name that a client sent, fit for the log: in one line of printable ASCII."""
-    return ascii(name[:SHOWN])[1:-1]
 
 
 def _is_not_of_fbtftp(record: logging.LogRecord) -> bool:

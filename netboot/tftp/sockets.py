@@ -56,7 +56,7 @@ def open_socket(address: str, port: int) -> socket.socket:
 def receive(listener: socket.socket) -> tuple[bytes, Client] | None:
     """Take one datagram; None where none waits. Raises OSError: the network has something to say."""
     came = datagrams.receive(listener)
-    return came and (came.packet, Client(came.source, socket.inet_ntoa(came.local)))
+    return (came.packet, Client(came.source, socket.inet_ntoa(came.local))) if came else None
 
 
 def send(listener: socket.socket, packet: bytes, client: Client) -> None:

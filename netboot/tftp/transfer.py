@@ -7,9 +7,7 @@ ERROR with an ERROR, goes by the clock on the wall, and after its first timeout 
 from __future__ import annotations
 
 import io
-import multiprocessing.popen_fork  # noqa: F401 - else with the first transfer, when we may not read the library any more
 import struct
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
@@ -27,14 +25,17 @@ log = structlog.get_logger()
 
 # RFC 1350 names no number. A LAN answers within milliseconds, a busy machine within a second.
 TIMEOUT_S: Final = 1
-# A client that has not answered this often is gone; it asks anew by itself if it is not. More would only help those
-# who ask in the name of others to send them more.
-RETRANSMITS: Final = 5
+# Who lives answers the first packet at once, or repeats its request, for which there is a new transfer then. More would
+# only help those who ask in the name of others: to take places, and to have us send to them.
+FIRST_ANSWER_S: Final = 3.0
+# A client that has answered and is silent for so long is gone. It has had two repetitions at its longest timeout, and
+# the time to answer.
+SILENCE_LIMIT_S: Final = 12.0
 
 _HEADER: Final = struct.Struct("!HH")
 
-# Opens the port of a transfer, in the child; it is given how long a packet is waited for, in seconds.
-OpenPort = Callable[[int], Port]
+# Opens the port of a transfer, in the child.
+OpenPort = Callable[[], Port]
 
 
 class Content(ResponseData):  # type: ignore[misc]  # fbtftp has no types
@@ -57,43 +58,44 @@ class Content(ResponseData):  # type: ignore[misc]  # fbtftp has no types
 
 
 class Transfer(BaseHandler):  # type: ignore[misc]  # fbtftp has no types
-    """A process for one file to one client. Its exit status is an Outcome."""
+    """One file to one client. It is made in the process that is its own, and not started as one of multiprocessing."""
 
     def __init__(
-        self, order: Send, content: bytes, client: Client, open_port: OpenPort, settle: Callable[[], None]
+        self, order: Send, content: bytes, client: Client, open_port: OpenPort, tell_answered: Callable[[], None]
     ) -> None:
-        """Prepare it; `start` forks.
+        """Prepare it.
 
         Args:
             order: what to send, with the options that were agreed to.
             content: the bytes of the file.
             client: to whom.
-            open_port: called in the child.
-            settle: called in the child before all else: it lets go of what is the parent's.
+            open_port: gives the port.
+            tell_answered: called when the client has acknowledged the first packet.
         """
         self._content = content
         self._open_port = open_port
-        self._settle = settle
+        self._tell_answered = tell_answered
         self._port: Port | None = None
         self._outcome = Outcome.SENT
-        options = OrderedDict[str, str | int](mode=order.mode, default_timeout=TIMEOUT_S, retries=RETRANSMITS)
+        self._answered = False
+        self._deadline_s = monotonic() + FIRST_ANSWER_S
+        options = OrderedDict[str, str | int](mode=order.mode, default_timeout=TIMEOUT_S, retries=0)
         options.update(order.options)
         super().__init__((client.local, 0), client.peer, order.name, options, _ignore)
-        self.daemon = True
 
-    def run(self) -> None:
-        """Send the file; ends with SystemExit."""
+    def send(self) -> Outcome:
+        """Send the file; how it ended."""
         try:
-            self._settle()
-            super().run()
+            self.run()
         except ConnectionRefusedError:
-            sys.exit(self._unless_all_is_sent(Outcome.CLIENT_GONE))
+            return self._unless_all_is_sent(Outcome.CLIENT_GONE)
         except OSError as error:
             log.debug("tftp_cannot_send", address=self._peer[0], reason=str(error))
-            sys.exit(Outcome.NO_NETWORK)
+            return Outcome.NO_NETWORK
         except Exception:  # the outer edge of the child: its parent goes on, whatever it was
             log.exception("tftp_transfer_broke", name=self._path)
-            sys.exit(Outcome.BROKE)
+            return Outcome.BROKE
+        return self._outcome
 
     def run_once(self) -> None:
         """Wait for a packet or a timeout, and do what it asks for."""
@@ -122,22 +124,31 @@ class Transfer(BaseHandler):  # type: ignore[misc]  # fbtftp has no types
 
     def _get_listener(self) -> Port:
         if self._port is None:
-            self._port = self._open_port(self._timeout)
+            self._port = self._open_port()
         return self._port
 
+    def _handle_ack(self, number: int) -> None:
+        if number == self._last_block_sent:
+            self._deadline_s = monotonic() + SILENCE_LIMIT_S
+            if not self._answered:
+                self._answered = True
+                self._tell_answered()
+        super()._handle_ack(number)
+
     def _reset_timeout(self) -> None:
-        self._expires_s = monotonic() + self._timeout
+        timeout_s = self._timeout if self._answered else TIMEOUT_S
+        self._expires_s = min(monotonic() + timeout_s, self._deadline_s)
 
     def _handle_timeout(self) -> None:
-        if self._retransmits == RETRANSMITS:
+        if monotonic() > self._deadline_s:
             self._end(self._unless_all_is_sent(Outcome.SILENT))
             return
-        super()._handle_timeout()
+        self._transmit_data()
         self._reset_timeout()
 
     def _unless_all_is_sent(self, outcome: Outcome) -> Outcome:
         """Many clients are done with the last block, and an ACK that is lost then never comes again."""
-        return Outcome.LAST_ACK_MISSED if self._waiting_last_ack and self._stats.packets_acked else outcome
+        return Outcome.LAST_ACK_MISSED if self._waiting_last_ack and self._answered else outcome
 
     def _end(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -145,8 +156,7 @@ class Transfer(BaseHandler):  # type: ignore[misc]  # fbtftp has no types
 
     def _close(self, test: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - fbtftp's own
         self._get_listener().close()
-        sys.exit(self._outcome)
 
 
 def _ignore(_statistics: object) -> None:
-    """Statistics that fbtftp would have told in the child."""
+    """Statistics that fbtftp would have told."""

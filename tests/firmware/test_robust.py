@@ -1,6 +1,9 @@
 """DHCP proxy and TFTP of a running provider under what anybody may send, and under many machines at once."""
 
+import json
+import os
 import re
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +28,7 @@ GROWN_KIB = 4096
 OUR_NAME = b"autoexec.ipxe"
 TFTP_PORT = 69
 PROCESSES = 3
-# A client that never answers is given up after six seconds.
+# A client that has answered once and then falls silent is given up after twelve seconds.
 GIVEN_UP_S = 30
 TFTP_ROUNDS = 5
 
@@ -51,6 +54,19 @@ def serve_a_good_client_at_once(site, clients):
         assert acknowledged.answer.boot_file == "undionly.kpxe"
     with clients.settled.call(TftpClient, (site.address, TFTP_PORT), clients.address, AT_ONCE_S) as client:
         assert client.fetch("undionly.kpxe") == (downloads().ipxe / "undionly.kpxe").read_bytes()
+
+
+def faults_of(site, child, event):
+    """How many faults a child has counted, which it tells when it ends; it is started again."""
+    [pid] = [pid for pid in netboot(site) if Path(f"/proc/{pid}/comm").read_text().strip() == child]
+    told_before = len(site.logged())
+    os.kill(pid, signal.SIGTERM)
+
+    def told():
+        return [line for line in site.logged()[told_before:].splitlines() if f'"{event}"' in line]
+
+    [line] = wait_until(told, GIVEN_UP_S)
+    return json.loads(line)["broke"]
 
 
 def misuse_tftp(site, clients):
@@ -80,6 +96,8 @@ def test_10000_malformed_dhcp_packets_and_every_tftp_fault_do_no_harm(row, site,
     said = site.logged()[said_before:]
     assert "Traceback" not in said
     assert '"dhcp_broke"' not in said and '"tftp_datagram_broke"' not in said and '"process_ended"' not in said
+    assert faults_of(site, "netboot-dhcp", "dhcp_proxy_stopped") == 0
+    assert faults_of(site, "netboot-tftp", "tftp_stopped") == 0
 
 
 def test_3000_machines_in_bursts_of_500_are_all_answered(row, site, clients):

@@ -218,7 +218,7 @@ def test_burst_of_3000_machines_is_answered_without_a_loss(site, server, record_
     stopped = server.stop()
     assert stopped["answered"] == {"offer": 3000}
     left_out = sum(line["lines"] for line in server.lines("dhcp_lines_left_out"))
-    assert len(server.lines("dhcp_offered")) + left_out <= 3000
+    assert len(server.lines("dhcp_offered")) + left_out == 3000
 
 
 def test_10000_malformed_packets_do_no_harm(site, server):
@@ -236,6 +236,7 @@ def test_10000_malformed_packets_do_no_harm(site, server):
     assert grown_kib < RSS_BOUND_KIB, f"{grown_kib} KiB more than before"
     stopped = server.stop()
     assert stopped["received"] > 25_000, "the flood did not arrive"
+    assert stopped["broke"] == 0
     assert server.lines("dhcp_broke") == []
 
 
@@ -313,6 +314,8 @@ def interfaces(site, request):
         if request.param:
             stack.enter_context(Lan(81)).plug(site.ours, 2, "eth3")
             yield ["--interface=eth3", "--dhcp-range=10.81.0.100,10.81.0.199"]
+            # With its network the kernel does it later, when the next one is here.
+            site.ours.ip("link", "delete", "eth3")
         else:
             yield []
 

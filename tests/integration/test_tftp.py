@@ -1,5 +1,6 @@
 """The TFTP server on loopback: what clients get, what they may do to it, and what is left of it."""
 
+import contextlib
 import os
 import random
 import signal
@@ -20,8 +21,10 @@ pytestmark = pytest.mark.integration
 WAYS = {"own ports": (), "single port": ("--single-port",)}
 # A good client's two kilobytes take milliseconds alone, and more where four processes share two cores.
 AT_ONCE_S = 5.0
-# A client that never answers is given up after six seconds, and a hundred of one address need three turns.
+# A client that never answers is given up after three seconds, and a hundred of one address need three turns.
 GIVEN_UP_S = 60
+# The same for one turn, where four processes share two cores.
+ONE_TURN_S = 10
 # Python's allocator may take this much for what it has seen; a leak of 200 bytes a datagram would be more.
 RSS_BOUND_KIB = 1024
 DATAGRAMS = 6000
@@ -115,6 +118,55 @@ def test_one_address_leaves_room_for_others_and_silence_ends_each(own_place):
     assert fetch(own_place) == SMALL
 
 
+def test_silent_clients_of_two_addresses_hold_all_places_for_seconds_only(own_place):
+    with contextlib.ExitStack() as clients:
+        for own, number in (("127.0.0.2", 48), ("127.0.0.3", 16)):
+            for _ in range(number):
+                client = clients.enter_context(TftpClient(own_place.server, own))
+                client.ask(read_request("small.bin", "timeout", "5"))
+        wait_until(lambda: len(own_place.children()) == 64)
+        assert fetch(own_place, timeout_s=ONE_TURN_S) == SMALL
+
+
+def test_machine_that_is_reset_within_a_transfer_is_served_again_at_the_same_port(own_place):
+    request = read_request("big.bin", "blksize", "1024", "timeout", "5")
+    with TftpClient(own_place.server, timeout_s=AT_ONCE_S) as client:
+        client.ask(request)
+        packet, first = client.answer()
+        for number in range(4):
+            client.socket.sendto(ack(number), first)
+            packet, _ = client.answer()
+        assert packet[:4] == b"\0\3\0\4"
+        time.sleep(1.5)  # less than any firmware needs
+        client.ask(request)
+        while kind_of(packet) == DATA:
+            packet, second = client.answer()
+        assert kind_of(packet) == OPTIONS_ACK
+        client.socket.sendto(ack(0), second)
+        assert client.answer() == (b"\0\3\0\1" + BIG[:1024], second)
+        assert len(own_place.children()) == 1
+    [ended] = own_place.lines("tftp_unfinished")
+    assert ended["reason"] == "the client began anew"
+
+
+def test_system_that_makes_no_process_for_a_while_costs_nothing_after(own_place):
+    assert fetch(own_place) == SMALL
+    wait_until(lambda: not own_place.children() and not own_place.zombies())
+    before = own_place.open_files()
+    own_place.process.send_signal(signal.SIGUSR1)
+    time.sleep(0.1)
+    with TftpClient(own_place.server) as client:
+        for number in range(80):
+            client.ask(read_request("small.bin" if number % 2 else "big.bin"))
+        client.socket.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.answer()
+    wait_until(lambda: own_place.lines("tftp_cannot_begin"))
+    assert own_place.open_files() == before
+    own_place.process.send_signal(signal.SIGUSR2)
+    assert fetch(own_place) == SMALL
+
+
 def test_repeated_request_is_one_transfer(own_place):
     with TftpClient(own_place.server) as client:
         for _ in range(30):
@@ -169,7 +221,7 @@ def test_what_was_refused_is_logged_without_escape_codes(own_place):
         fetch(own_place, "\x1b[2J" + "a" * 200)
     [refused] = own_place.lines("tftp_refused")
     assert refused["reason"] == "file not found"
-    assert refused["name"] == "\\x1b[2J" + "a" * 60
+    assert refused["name"] == "\\x1b[2J" + "a" * 53
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

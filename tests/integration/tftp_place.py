@@ -81,6 +81,10 @@ class TftpPlace:
         """The pids of children that ended and were not collected."""
         return [pid for pid, state in self._states().items() if state == "Z"]
 
+    def open_files(self):
+        """How many files the listener's process has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
     def rss_kib(self):
         """The memory of the listener's process."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()

@@ -1,10 +1,12 @@
 """Our TFTP server as a process of its own: `python -m tests.netboot_clients.tftp_server ADDRESS PORT FOLDER`.
 
-It serves the files of FOLDER, gives up its rights as the real process does, and logs to standard error.
+It serves the files of FOLDER, gives up its rights as the real process does, and logs to standard error. From SIGUSR1
+to SIGUSR2 the system refuses it processes.
 """
 
 import argparse
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -31,6 +33,9 @@ def main():
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    for number, processes in ((signal.SIGUSR1, 0), (signal.SIGUSR2, soft)):
+        signal.signal(number, lambda *_, most=processes: resource.setrlimit(resource.RLIMIT_NPROC, (most, hard)))
     server = TftpServer(listener, files, single_port=given.single_port, dry_run=given.dry_run)
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     signal.signal(signal.SIGINT, lambda *_: server.stop())

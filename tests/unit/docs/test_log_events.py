@@ -41,7 +41,9 @@ def calls(node, function=None):
     """Each call of the log below, with the function in which it stands."""
     for child in ast.iter_child_nodes(node):
         match child:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)) if level in LEVELS:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="log") | ast.Attribute(attr="_log" | "_nonsense_log"), attr=level)
+            ) if level in LEVELS:
                 yield child, function
         inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
         yield from calls(child, child if inner else function)

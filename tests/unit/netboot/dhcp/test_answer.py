@@ -178,9 +178,7 @@ def test_client_of_another_vendor_class_is_not_answered(vendor, port):
 
 def test_vendor_class_is_told_without_control_characters_and_cut():
     said = verdict(request(options={60: b"\x1b[31m\xff" + b"x" * 200})).detail
-    assert said.isprintable()
-    assert said.startswith("?[31m?x")
-    assert len(said) == 60
+    assert said == r"\x1b[31m\xff" + 48 * "x"
 
 
 @pytest.mark.parametrize("arch", [b"", b"\0", b"\0\7\0"])

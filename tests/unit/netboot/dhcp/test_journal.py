@@ -85,14 +85,30 @@ def test_flood_of_nonsense_does_not_hide_who_is_answered(clock, lines):
     assert names(lines) == ["dhcp_ignored"] * LINES_PER_SECOND + ["dhcp_offered"]
 
 
-def test_next_second_has_lines_again(clock, lines):
+def test_flood_hides_neither_faults_nor_answers_that_cannot_be_sent(clock, lines):
     journal = Journal(dry_run=False, clock=clock)
-    for _ in range(3):
-        for _ in range(LINES_PER_SECOND):
-            journal.answered(OFFER)
-        clock.now_s += 1
-    journal.catch_up()
-    assert len(lines) == 3 * LINES_PER_SECOND
+    for _ in range(LINES_PER_SECOND * 2):
+        journal.ignored(NEVER, "10.0.0.9", 67)
+        journal.send_failed(OFFER, OSError(101, "Network is unreachable"))
+    journal.broke(ValueError("odd"), "10.0.0.9", 67)
+    assert [names(lines).count(name) for name in ("dhcp_send_failed", "dhcp_broke")] == [LINES_PER_SECOND, 1]
+
+
+def test_flood_of_nonsense_does_not_hide_what_a_dry_run_would_answer(clock, lines):
+    journal = Journal(dry_run=True, clock=clock)
+    for _ in range(LINES_PER_SECOND * 2):
+        journal.ignored(NEVER, "10.0.0.9", 67)
+    journal.answered(OFFER)
+    assert lines[-1]["verdict"] == "would send OFFER"
+
+
+def test_what_was_left_out_last_is_told_at_the_end(clock, lines):
+    journal = Journal(dry_run=False, clock=clock)
+    for _ in range(LINES_PER_SECOND + 7):
+        journal.answered(OFFER)
+    journal.close()
+    assert [line.get("lines") for line in lines[LINES_PER_SECOND:]] == [7, None]
+    assert names(lines)[LINES_PER_SECOND:] == ["dhcp_lines_left_out", "dhcp_proxy_stopped"]
 
 
 def test_counters_are_told_at_the_end(clock, lines):
@@ -111,7 +127,8 @@ def test_counters_are_told_at_the_end(clock, lines):
         "received": 6,
         "answered": {"offer": 1, "ack": 1},
         "ignored": {"too short for DHCP": 2},
-        "failed": 2,
+        "failed": 1,
+        "broke": 1,
         "log_level": "info",
     }
 

@@ -84,4 +84,4 @@ def test_fault_of_the_program_costs_one_packet(monkeypatch, lines):
     take(DISCOVER)
     assert (lines[0]["event"], lines[0]["address"]) == ("dhcp_broke", "0.0.0.0")
     assert isinstance(lines[0]["exc_info"], ZeroDivisionError)
-    assert lines[-1]["failed"] == 1
+    assert (lines[-1]["failed"], lines[-1]["broke"]) == (0, 1)

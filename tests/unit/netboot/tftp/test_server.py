@@ -88,6 +88,7 @@ def test_fault_of_the_program_with_one_datagram_does_not_touch_the_next(monkeypa
     monkeypatch.setattr(module, "judge", judge)
     site = Site(monkeypatch, b"bad", b"good")
     assert site.events == ["tftp_datagram_broke"]
+    assert site.transfers.counted == {"broke": 1}
     assert len(site.transfers.asked) == 1
 
 
@@ -125,6 +126,18 @@ def test_flood_of_refusals_does_not_fill_the_log(monkeypatch):
     site = Site(monkeypatch, *[b"\0\1x\0octet\0"] * 2000)
     assert len(site.logged) == 500
     assert len(site.sent) == 2000
+
+
+def test_flood_of_nonsense_fills_no_log_and_hides_no_fault(monkeypatch):
+    monkeypatch.setattr(module, "DATAGRAMS_AT_ONCE", 5000)
+    monkeypatch.setattr(module, "monotonic", lambda: 5.5)
+
+    def judge(datagram, _files):
+        return Ignore(Reason.ERROR) if datagram else 1 / 0
+
+    monkeypatch.setattr(module, "judge", judge)
+    site = Site(monkeypatch, *[b"\0\5"] * 2000, b"")
+    assert site.events == ["tftp_ignored"] * 500 + ["tftp_datagram_broke"]
 
 
 @pytest.mark.parametrize(("knows", "answered"), [(True, 0), (False, 1)])

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from netboot.tftp import transfer
 from netboot.tftp.outcome import Outcome
 from netboot.tftp.sockets import Client
-from netboot.tftp.transfer import RETRANSMITS, Transfer
+from netboot.tftp.transfer import FIRST_ANSWER_S, SILENCE_LIMIT_S, Transfer
 from netboot.tftp.verdict import Mode, Send
 
 CLIENT = Client(("10.0.0.1", 2070), "10.0.0.254")
@@ -30,19 +30,22 @@ class FakePort:
         self.packets = list(packets)
         self.sent = []
         self.now_s = 100.0
-        self.timeout_s = None
+        self.began_s = self.now_s
         self.closed = False
+        self.told = 0
 
-    def open(self, timeout_s):
-        self.timeout_s = timeout_s
+    def open(self):
         return self
+
+    def tell(self):
+        self.told += 1
 
     def receive(self):
         packet = self.packets.pop(0) if self.packets else None
         if isinstance(packet, Exception):
             raise packet
         if packet is None:
-            self.now_s += self.timeout_s + 0.01
+            self.now_s += 1.001
         return packet
 
     def sendto(self, packet, peer):
@@ -57,10 +60,7 @@ class FakePort:
 def outcome_of(monkeypatch):
     def run(port, options=(), mode=Mode.OCTET, content=CONTENT):
         monkeypatch.setattr(transfer, "monotonic", lambda: port.now_s)
-        child = Transfer(Send("a", mode, options), content, CLIENT, port.open, lambda: None)
-        with pytest.raises(SystemExit) as ended:
-            child.run()
-        return ended.value.code
+        return Transfer(Send("a", mode, options), content, CLIENT, port.open, port.tell).send()
 
     return run
 
@@ -78,7 +78,6 @@ def test_options_are_acknowledged_with_the_size_of_the_file(outcome_of):
     assert outcome_of(port, (("tsize", "0"), ("blksize", "1468"), ("timeout", "3"))) == Outcome.SENT
     assert port.sent[0] == b"\0\6tsize\0001536\0blksize\0001468\0timeout\0003\0"
     assert port.sent[1:] == [data(1, CONTENT[:1468]), data(2, CONTENT[1468:])]
-    assert port.timeout_s == 3
 
 
 def test_empty_file_is_one_empty_block(outcome_of):
@@ -111,10 +110,33 @@ def test_short_packet_is_ignored(outcome_of, short):
     assert outcome_of(FakePort(short, ack(1), short, ack(2), ack(3), ack(4))) == Outcome.SENT
 
 
-def test_packet_is_repeated_after_a_timeout_and_silence_ends_it(outcome_of):
+@pytest.mark.parametrize("options", [(), (("timeout", "5"),)])
+def test_first_packet_is_repeated_each_second_and_silence_ends_it_soon(outcome_of, options):
     port = FakePort()
+    assert outcome_of(port, options) == Outcome.SILENT
+    assert port.sent == [port.sent[0]] * 3
+    assert FIRST_ANSWER_S < port.now_s - port.began_s < FIRST_ANSWER_S + 1
+    assert not port.told
+
+
+@pytest.mark.parametrize(("options", "repetitions"), [((), 11), ((("timeout", "5"),), 2)])
+def test_client_that_falls_silent_is_given_up_whatever_its_timeout(outcome_of, options, repetitions):
+    port = FakePort(ack(0), ack(1)) if options else FakePort(ack(1))
+    assert outcome_of(port, options) == Outcome.SILENT
+    assert port.sent.count(data(2, CONTENT[512:1024])) == 1 + repetitions
+    assert SILENCE_LIMIT_S < port.now_s - port.began_s < SILENCE_LIMIT_S + 1.1
+
+
+def test_old_acks_do_not_keep_a_transfer(outcome_of):
+    port = FakePort(ack(1), *[ack(1), None] * 100)
     assert outcome_of(port) == Outcome.SILENT
-    assert port.sent == [data(1, CONTENT[:512])] * (1 + RETRANSMITS)
+    assert port.now_s - port.began_s < SILENCE_LIMIT_S + 1.1
+
+
+def test_first_answer_of_the_client_is_told_once(outcome_of):
+    port = FakePort(ack(7), ack(0), ack(1), ack(2))
+    assert outcome_of(port, (("blksize", "1468"),)) == Outcome.SENT
+    assert port.told == 1
 
 
 def test_old_ack_after_a_timeout_repeats_nothing(outcome_of):
@@ -123,9 +145,9 @@ def test_old_ack_after_a_timeout_repeats_nothing(outcome_of):
     assert [packet[3] for packet in port.sent] == [1, 2, 2, 3, 4]
 
 
-def test_repetitions_are_counted_anew_after_each_ack(outcome_of):
-    pause = [None] * RETRANSMITS
-    port = FakePort(*pause, ack(1), *pause, ack(2), *pause, ack(3), ack(4))
+def test_patience_begins_anew_with_each_ack(outcome_of):
+    pause = [None] * int(SILENCE_LIMIT_S - 1)
+    port = FakePort(None, None, ack(1), *pause, ack(2), *pause, ack(3), *pause, ack(4))
     assert outcome_of(port) == Outcome.SENT
 
 
