@@ -75,7 +75,7 @@ class SiteCollector(Collector):
         yield _counter("tunnels_without_tls", words, {(): counted.without_tls})
         words = "Second tunnels of machines that were refused, since the agent at the first one answered."
         yield _counter("tunnels_refused", words, {(): counted.tunnels_refused})
-        words = "Boot requests that were too many from one address."
+        words = "Requests that were too many from one address."
         yield _counter("boots_rate_limited", words, {(): counted.rate_limited})
         words = "How often the machine configuration was refused."
         yield _counter("config_refused", words, {(): counted.config_refused})
