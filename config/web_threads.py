@@ -6,8 +6,9 @@ from typing import Final
 
 from config.settings import Settings
 
-# A boot takes about a millisecond, so threads only matter while some wait for the image factory or for Redis.
-FOR_BOOTS: Final = 32
+# A boot takes about a millisecond, so threads only matter while some wait for the image factory or for Redis, or send
+# an iPXE binary over a slow link: firmware that is told to come again by HTTP does not.
+FOR_BOOTS: Final = 64
 # A machine that loads a local image holds a thread for as long as its link needs.
 WITH_IMAGES: Final = 256
 

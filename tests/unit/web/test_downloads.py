@@ -103,7 +103,7 @@ def test_link_that_is_away_for_half_a_minute_ends_nothing() -> None:
 @pytest.mark.parametrize("local", [True, False])
 def test_half_of_the_threads_are_left_for_boots(local: bool) -> None:
     settings = Settings(use_local_boot_assets=local)
-    assert threads(settings) == (256 if local else 32)
+    assert threads(settings) == (256 if local else 64)
     assert for_downloads(settings) == threads(settings) / 2
 
 
