@@ -13,12 +13,12 @@ from enum import StrEnum
 import redis
 import redis.asyncio
 
-from app.omni.kinds import PICTURE_KINDS
 from app.state import agent_scripts
 from app.state.connection import as_bytes, as_fields
 from app.state.facts import Tunnel
 from app.state.lease import lease_key
 from app.state.metrics import TUNNELS, TUNNELS_REFUSED, WITHOUT_TLS
+from app.state.mirror_keys import MACHINES, machine_key
 from app.state.wake import ALARMS
 
 # Four missed renewals: a gateway that pauses for a rewrite of Redis' file keeps its entries.
@@ -27,8 +27,8 @@ ENTRY_MS = 20_000
 _HELLO_WAIT_MS = 1_000
 # The tunnel's end is of interest until long after every grace period.
 _GONE_S = 86_400
-# The notes of a machine of which Omni knows nothing, as those of its boots; each answer of its agent begins it anew.
-_STRANGER_S = 86_400
+# The last refusal is of interest to whoever comes the next day.
+_REFUSED_S = 86_400
 # A gateway counts as lost after seconds; an hour leaves no doubt.
 _FORGET_GATEWAY_MS = 3_600_000
 
@@ -51,10 +51,11 @@ def _keys(machine_id: str) -> list[str]:
     return [
         agent_key(machine_id),
         f"om:agent-number:{machine_id}",
-        f"om:m:{machine_id}",
+        machine_key(machine_id),
         ALARMS,
         gone_key(machine_id),
         lease_key(machine_id),
+        MACHINES,
     ]
 
 
@@ -138,7 +139,7 @@ class AgentRegistry:
 
     async def hello(self, machine_id: str, number: int) -> bool:
         """The agent answered now. False: the entry is not that of this tunnel, so `claim` it."""
-        args: list[str | int] = [machine_id, number, ENTRY_MS, _STRANGER_S, *(k.value for k in PICTURE_KINDS)]
+        args: list[str | int] = [machine_id, number, ENTRY_MS]
         return bool(await self._hello(keys=_keys(machine_id), args=args))
 
     async def claim(self, machine_id: str, gateway_id: str, address: str, mine: Held) -> Standing:
@@ -176,7 +177,7 @@ class AgentRegistry:
 
     async def refused(self, machine_id: str, address: str) -> None:
         """A second tunnel of the machine, from this address, was refused: note and count it."""
-        args: list[str | int] = [address, _STRANGER_S, machine_id, *(k.value for k in PICTURE_KINDS)]
+        args: list[str | int] = [address, _REFUSED_S, machine_id]
         await self._refused(keys=[*_keys(machine_id), TUNNELS_REFUSED, LAST_REFUSED], args=args)
 
     async def count_without_tls(self) -> None:

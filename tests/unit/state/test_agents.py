@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from unittest.mock import ANY
 
 import fakeredis
 import pytest
 
-from app.omni.kinds import PICTURE_KINDS, Kind
+from app.omni.kinds import Kind
 from app.state.agents import GATEWAYS, LAST_REFUSED, AgentRegistry, Held, Standing, agent_key
 from app.state.connection import now_ms
 from app.state.facts import RefusedTunnel, refused_of
 from app.state.lease import Leases
 from app.state.metrics import TUNNELS_REFUSED
+from app.state.mirror import Mirror
 from app.state.mirror_keys import machine_key
+from app.state.secrets import Sealer
 from app.state.wake import Alarms
+from tests.unit.omni_in_memory import InMemoryOmni
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
 GATEWAY, ADDRESS = "g1", "192.0.2.1:1"
 DAY_S = 86_400
+STRANGER_S = 600
 HOUR_MS = 3_600_000
 
 Story = Callable[[AgentRegistry], Awaitable[object]]
@@ -52,6 +57,10 @@ class Site:
 
         self.run(story)
         return self.entry("number")
+
+    def hold_resource(self) -> None:
+        """The machine has a resource, as the mirror puts it there."""
+        Mirror(self.redis, Sealer(b"k" * 32)).put(InMemoryOmni().give(Kind.INFRA_MACHINE, MACHINE))
 
     def renew(self, number: int, *, age_ms: int) -> None:
         """Renew the machine's tunnel, opened a minute ago, whose agent answered so long ago."""
@@ -118,11 +127,11 @@ def test_refused_tunnel_is_counted_and_noted_with_its_address(site: Site) -> Non
     refused = refused_of(note.decode())
     assert refused is not None and refused.address == "192.0.2.9"
     assert before_ms <= refused.at_ms <= now_ms(site.redis)
-    assert DAY_S - 60 < site.redis.ttl(machine_key(MACHINE)) <= DAY_S
+    assert STRANGER_S - 60 < site.redis.ttl(machine_key(MACHINE)) <= STRANGER_S
 
 
 def test_note_of_a_refused_tunnel_lets_no_resource_end(site: Site) -> None:
-    site.redis.hset(machine_key(MACHINE), Kind.INFRA_MACHINE.value, "data")
+    site.hold_resource()
     site.run(lambda registry: registry.refused(MACHINE, ""))
     assert site.redis.ttl(machine_key(MACHINE)) == -1
 
@@ -139,16 +148,28 @@ def test_entry_that_stands_keeps_its_time_at_the_renewal(site: Site) -> None:
     assert site.entry("hello_ms") == hello_ms
 
 
-def test_notes_of_a_machine_without_resources_end_after_a_day(site: Site) -> None:
+def test_all_that_is_kept_of_a_machine_without_resources_ends_after_minutes(site: Site) -> None:
+    number = site.connect()
+    site.run(lambda registry: registry.unregister(MACHINE, number))
+    lives_s = [site.redis.ttl(key) for key in site.redis.scan_iter(f"*{MACHINE}*")]
+    assert len(lives_s) == 3
+    assert all(STRANGER_S - 60 < life_s <= STRANGER_S for life_s in lives_s)
+
+
+def test_notes_of_the_boots_of_a_machine_without_resources_are_not_cut_short(site: Site) -> None:
+    site.redis.hset(machine_key(MACHINE), "f:booted", 1)
+    site.redis.expire(machine_key(MACHINE), DAY_S)
     site.connect()
     assert DAY_S - 60 < site.redis.ttl(machine_key(MACHINE)) <= DAY_S
 
 
-@pytest.mark.parametrize("kind", PICTURE_KINDS)
-def test_hash_that_holds_a_resource_stays(site: Site, kind: Kind) -> None:
-    site.redis.hset(machine_key(MACHINE), kind.value, "data")
-    site.connect()
-    assert site.redis.ttl(machine_key(MACHINE)) == -1
+def test_all_that_is_kept_of_a_machine_with_a_resource_stays_long(site: Site) -> None:
+    site.hold_resource()
+    number = site.connect()
+    site.run(lambda registry: registry.unregister(MACHINE, number))
+    lives_s = sorted(site.redis.ttl(key) for key in site.redis.scan_iter(f"*{MACHINE}*"))
+    assert lives_s[0] == -1  # the hash with the resource
+    assert lives_s[1:] == [ANY, ANY] and lives_s[1] > DAY_S - 60
 
 
 def test_gateways_that_ended_unseen_are_forgotten_after_an_hour(site: Site) -> None:
