@@ -1,28 +1,8 @@
 """Lines of each event, as many as a log can bear."""
 
-import pytest
 import structlog
-from structlog.testing import capture_logs
 
 from netboot.line_budget import LINES_PER_SECOND, BudgetedLog
-
-
-class Clock:
-    now_s = 1000.5
-
-    def __call__(self):
-        return self.now_s
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def lines():
-    with capture_logs() as found:
-        yield found
 
 
 def events(lines):

@@ -1,8 +1,5 @@
 """Lines for packets, as many as a log can bear."""
 
-import pytest
-from structlog.testing import capture_logs
-
 from netboot.dhcp.journal import LINES_PER_SECOND, Journal
 from netboot.dhcp.verdict import Ignored, Reason
 from tests.netboot_clients.packets import REQUEST, request
@@ -12,24 +9,6 @@ OFFER = verdict(request(arch=7))
 ACK = verdict(request(REQUEST, arch=7), 4011, CLIENT)
 NO_CLIENT = Ignored(Reason.NO_BOOT_CLIENT, "52:54:00:00:00:01", "said")
 NEVER = Ignored(Reason.TOO_SHORT)
-
-
-class Clock:
-    now_s = 1000.5
-
-    def __call__(self):
-        return self.now_s
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def lines():
-    with capture_logs() as found:
-        yield found
 
 
 def names(lines):
