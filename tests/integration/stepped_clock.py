@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from app.bundled_redis import server_binary
+from app.bundled_redis import packaged_binary
 from app.state.mirror_keys import FRESH
 from tests.integration.children import wait_until
 
@@ -37,7 +37,8 @@ class SteppedClock:
 def redis_server(folder, clock):
     """A Redis with a clock of its own, empty as one that `omni-metal run` has just started: its URL."""
     socket = folder / "redis.sock"
-    command = [server_binary(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+    # Not one that is installed: Debian's does not start with a preloaded clock.
+    command = [packaged_binary(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
     server = subprocess.Popen(command, env=clock.environ, stdout=subprocess.DEVNULL)
     try:
         wait_until(socket.exists)
