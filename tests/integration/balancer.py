@@ -42,26 +42,30 @@ class Balancer:
         self._connections.add(connection)
         try:
             for backend in sorted(self._backends, key=self._open.__getitem__):
-                with contextlib.suppress(OSError):
-                    there = await asyncio.open_connection(*backend)
-                    await self._carry(backend, (reader, writer), there)
-                    break
+                # Counted before it is open: others choose meanwhile.
+                self._open[backend] += 1
+                try:
+                    with contextlib.suppress(OSError):
+                        there = await asyncio.open_connection(*backend)
+                        await _carry((reader, writer), there)
+                        break
+                finally:
+                    self._open[backend] -= 1
         except asyncio.CancelledError:
             pass  # asyncio would report it as an accident
         finally:
             self._connections.discard(connection)
             writer.close()
 
-    async def _carry(self, backend, here, there):
-        self._open[backend] += 1
-        ways = [asyncio.ensure_future(way) for way in (_copy(here[0], there[1]), _copy(there[0], here[1]))]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._open[backend] -= 1
-            for way in ways:
-                way.cancel()
-            there[1].close()
+
+async def _carry(here, there):
+    ways = [asyncio.ensure_future(way) for way in (_copy(here[0], there[1]), _copy(there[0], here[1]))]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        there[1].close()
 
 
 async def _copy(reader, writer):
