@@ -75,6 +75,4 @@ def _text(option: Option) -> str:
     default = option.default_help or option.default
     if default and not (option.kind is Kind.SWITCH and default == "false"):
         notes.append(f"default: {default}")
-    if option.later:
-        notes.append("not in this version yet")
     return f"{option.help} [{'; '.join(notes)}]" if notes else option.help

@@ -19,8 +19,7 @@ environment variable counts as not set. Durations are written as in Go: `15m`, `
 name alone or by `--name=false`.
 
 All options are checked together before anything is started. Whatever is wrong is named in one message, with its
-place and its remedy, and the exit status is 2. Options marked *later* are known and checked, but what they do is not
-in this version yet: setting them to anything but their default is refused.
+place and its remedy, and the exit status is 2.
 """
 COLUMNS: Final = ("| option | environment | kind | default | meaning |", "| --- | --- | --- | --- | --- |")
 FOOT: Final = """\
@@ -42,12 +41,11 @@ def _row(option: Option) -> str:
     name = "environment only" if option.environment_only else f"`--{option.name}`"
     kind = ", ".join(f"`{choice}`" for choice in option.choices) or option.kind.value
     default = option.default_help or (f"`{option.default}`" if option.default else "none")
-    meaning = f"*Later.* {option.help}" if option.later else option.help
     if option.minimum and option.kind is not Kind.CHOICE:
         kind = f"{kind}, at least {option.minimum}"
     if option.maximum:
         kind = f"{kind}, at most {option.maximum}"
-    return f"| {name} | `{option.variable}` | {kind} | {default} | {meaning} |"
+    return f"| {name} | `{option.variable}` | {kind} | {default} | {option.help} |"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The options of `omni-metal`, as one table: everything else about options is derived from it.
 
-A default is written as an operator would write it. `later` marks an option that is known and checked, but whose
-behaviour is not in this version: any value other than the default is refused by name.
+A default is written as an operator would write it.
 """
 
 from __future__ import annotations
@@ -48,7 +47,6 @@ class Option:
     environment: str = ""
     environment_only: bool = False
     secret: bool = False
-    later: bool = False
     default_help: str = ""
 
     @property
@@ -75,8 +73,8 @@ class Group:
     options: tuple[Option, ...]
 
 
-def _switch(name: str, help_text: str, *, default: bool = False, later: bool = False) -> Option:
-    return Option(name, Kind.SWITCH, "true" if default else "false", help_text, later=later)
+def _switch(name: str, help_text: str, *, default: bool = False) -> Option:
+    return Option(name, Kind.SWITCH, "true" if default else "false", help_text)
 
 
 OMNI = Group(
@@ -233,12 +231,7 @@ MACHINES = Group(
         _switch("wipe-with-zeroes", "Write zeroes over whole disks."),
         Option("max-concurrent-wipes", Kind.NUMBER, "0", "Wipes at a time, in all; 0: no bound.", minimum="0"),
         Option(
-            "max-power-ons-per-minute",
-            Kind.NUMBER,
-            "0",
-            "Power-ons and reboots a minute; 0: no limit.",
-            minimum="0",
-            later=True,
+            "max-power-ons-per-minute", Kind.NUMBER, "0", "Power-ons and reboots a minute; 0: no limit.", minimum="0"
         ),
         Option(
             "operation-attempts", Kind.NUMBER, "5", "Failed attempts after which an operation is parked.", minimum="1"
@@ -276,17 +269,24 @@ BMC = Group(
             "Networks in which BMCs may be that agents name: 10.1.0.0/16,fd00::/64.",
             default_help="all",
         ),
+        Option(
+            "ipmi-min-interval",
+            Kind.DURATION,
+            "1s",
+            "Least time between two IPMI sessions with one BMC.",
+            minimum="0",
+            maximum="1m",
+        ),
         Option("ipmi-pxe-boot-mode", Kind.CHOICE, "uefi", "Firmware mode of a PXE boot.", choices=("uefi", "bios")),
-        _switch("redfish-use-always", "Never use IPMI.", later=True),
-        _switch("redfish-use-when-available", "Use Redfish where it answers, else IPMI.", default=True, later=True),
-        _switch("redfish-use-https", "Speak Redfish over https.", default=True, later=True),
-        _switch("redfish-insecure-skip-tls-verify", "Do not verify certificates of BMCs.", default=True, later=True),
-        Option("redfish-port", Kind.PORT, "443", "Port of Redfish.", later=True),
+        _switch("redfish-use-always", "Never use IPMI."),
+        _switch("redfish-use-when-available", "Use Redfish where it answers, else IPMI.", default=True),
+        _switch("redfish-use-https", "Speak Redfish over https.", default=True),
+        _switch("redfish-insecure-skip-tls-verify", "Do not verify certificates of BMCs.", default=True),
+        Option("redfish-port", Kind.PORT, "443", "Port of Redfish."),
         _switch(
             "redfish-set-boot-source-override-mode",
             "Set the boot mode with the boot source; some BMCs refuse it.",
             default=True,
-            later=True,
         ),
     ),
 )

@@ -39,17 +39,6 @@ class _Checks(Schema):
     """What has to hold between options; a value that is wrong by itself counts as its default here."""
 
     @validates_schema(skip_on_field_errors=False)
-    def check_not_in_this_version(self, data: dict[str, Any], **_kwargs: object) -> None:
-        """Refuse by name what this version does not do."""
-        refused = {
-            option.attribute: [f"not in this version yet; leave it at its default{_shown(option)}"]
-            for option in OPTIONS.values()
-            if option.later
-            and data.get(option.attribute, UNLESS_GIVEN[option.attribute]) != UNLESS_GIVEN[option.attribute]
-        }
-        _raise(refused)
-
-    @validates_schema(skip_on_field_errors=False)
     def check_secure_boot(self, data: dict[str, Any], **_kwargs: object) -> None:
         """Refuse secure boot without UEFI, or with anything but images of the factory."""
         options = UNLESS_GIVEN | data

@@ -106,6 +106,7 @@ class Settings:
 
     api_power_mgmt_state_dir: Path | None = defaults.path("api-power-mgmt-state-dir")
     bmc_allowed_cidrs: tuple[Network, ...] = defaults.networks("bmc-allowed-cidrs")
+    ipmi_min_interval_s: float = defaults.seconds("ipmi-min-interval")
     ipmi_pxe_boot_mode: str = defaults.text("ipmi-pxe-boot-mode")
     redfish_use_always: bool = defaults.switch("redfish-use-always")
     redfish_use_when_available: bool = defaults.switch("redfish-use-when-available")

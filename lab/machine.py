@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from lab.bmc import Button, VirtualBmc
+from lab.bmc.api import VirtualApiBmc
+from lab.bmc.chassis import Button
 from lab.booting import Boot, Surroundings
 from lab.firmware import Identity
 from lab.hardware import Hardware, Stage
@@ -27,7 +28,7 @@ class VirtualMachine(Hardware):
     def __init__(self, identity: Identity, around: Surroundings, run_agent: RunAgent) -> None:
         super().__init__(identity)
         self.around = around
-        self.bmc = VirtualBmc(self)
+        self.bmc = VirtualApiBmc(self)
         self.agent_hangs = False
         self._run_agent = run_agent
         self._boot: asyncio.Task[None] | None = None

@@ -19,7 +19,7 @@ import grpc
 
 from config.options import OPTIONS
 from lab.agent_runner import run_agent
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from lab.booting import Surroundings
 from lab.factory import ImageFactory
 from lab.firmware import Identity

@@ -11,7 +11,6 @@ from app.machine.bmc_login import IPMI_PORT, user_login
 from app.machine.model import BmcConfig, OperationName
 from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
-from workers.bmc.client import open_bmc
 from workers.bmc.errors import BmcError
 from workers.bmc_address import address_of
 from workers.bmc_allowed import check_named
@@ -105,7 +104,7 @@ def _look_at_power(turn: Turn) -> None:
     if machine.bmc_configuration is None:
         return
     try:
-        bmc = open_bmc(machine.bmc_configuration)
+        bmc = turn.services.bmcs.open(machine.id, machine.bmc_configuration)
         try:
             turn.services.power_notes.observed({machine.id: bmc.power_state()})
         finally:

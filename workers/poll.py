@@ -20,7 +20,6 @@ from app.state.connection import now_ms
 from app.state.logins import RefusedLogins
 from app.state.metrics import note_sweep
 from config.celery import QUEUE_POLL
-from workers.bmc.client import open_bmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError
 from workers.celery_app import app
 from workers.services import Services, current
@@ -93,7 +92,7 @@ class _Reader:
         if self.logins.login_refused(machine_id, configuration):
             return PowerState.UNKNOWN, "", True
         try:
-            return _read(machine_id, configuration), "", False
+            return _read(self.services, machine_id, configuration), "", False
         except BmcAuthenticationFailed as error:
             log.warning("bmc_login_refused", machine_id=machine_id, error=error.words())
             self.logins.note_refused(machine_id, configuration)
@@ -106,8 +105,8 @@ class _Reader:
             return PowerState.UNKNOWN, type(error).__name__, False
 
 
-def _read(machine_id: str, configuration: BmcConfiguration) -> PowerState:
-    bmc = open_bmc(configuration)
+def _read(services: Services, machine_id: str, configuration: BmcConfiguration) -> PowerState:
+    bmc = services.bmcs.open(machine_id, configuration)
     try:
         return bmc.power_state()
     finally:

@@ -41,8 +41,7 @@ _Written = TypeVar("_Written")
 def power_on(turn: Turn) -> str:
     """Arm PXE if the machine is to boot from the network, power on, and wait until it is on."""
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
-    if turn.operation.pxe:
-        arm_pxe(turn)
+    armed = arm_pxe(turn) if turn.operation.pxe else ""
     turn.guard.check()
     put_back = [_record_power(turn, PowerState.ON)]
     if requested:
@@ -53,7 +52,7 @@ def power_on(turn: Turn) -> str:
             raise
     send(turn, turn.bmc.power_on, put_back)
     wait_for(turn, PowerState.ON)
-    return "powered on" + (", armed to boot from the network" if turn.operation.pxe else "")
+    return f"powered on{armed}"
 
 
 def power_off(turn: Turn) -> str:
@@ -63,10 +62,17 @@ def power_off(turn: Turn) -> str:
     return "powered off"
 
 
-def arm_pxe(turn: Turn) -> None:
-    """Have the next boot come from the network."""
+def arm_pxe(turn: Turn) -> str:
+    """Have the next boot come from the network; the answer says so, to go on with in a sentence.
+
+    A BMC that does not show what it was told is a warning: some cannot.
+    """
     turn.guard.check()
-    turn.bmc.arm_pxe(turn.services.settings.ipmi_pxe_boot_mode)
+    doubt = turn.bmc.arm_pxe(turn.services.settings.ipmi_pxe_boot_mode)
+    if not doubt:
+        return ", armed to boot from the network"
+    log.warning("pxe_not_read_back", words=doubt)
+    return f", armed to boot from the network (which its BMC does not show: {doubt})"
 
 
 @dataclass(frozen=True, slots=True)

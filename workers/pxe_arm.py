@@ -15,8 +15,7 @@ from workers.turn import Procedure, Turn
 
 def arm(turn: Turn) -> str:
     """Arm it."""
-    arm_pxe(turn)
-    return "armed to boot from the network once"
+    return arm_pxe(turn).removeprefix(", ")
 
 
 PXE_ARM = Procedure(OperationName.PXE_ARM, arm, confirms=(Kind.INFRA_MACHINE, Kind.WIPE_STATUS), reads_power="try")

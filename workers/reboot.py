@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from app.machine.decide import operation_id as id_of
-from app.machine.model import OperationName
+from app.machine.model import OperationName, PowerState
 from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
 from workers.celery_app import app
 from workers.errors import NothingChanged, NotRecorded
 from workers.operation import perform
-from workers.power import Undo, arm_pxe, record_reboot, send
+from workers.power import Undo, arm_pxe, record_reboot, send, wait_for
 from workers.turn import Procedure, Turn
 
 
@@ -23,11 +23,11 @@ def reboot(turn: Turn) -> str:
     """Arm PXE if the machine is to boot from the network, and reset it once."""
     _stop_after_many(turn)
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
-    if turn.operation.pxe:
-        arm_pxe(turn)
+    armed = arm_pxe(turn) if turn.operation.pxe else ""
     turn.guard.check()
     send(turn, turn.bmc.reboot, [_record(turn, requested)])
-    return f"rebooted: {turn.operation.reason}"
+    wait_for(turn, PowerState.ON)
+    return f"rebooted{armed}: {turn.operation.reason}"
 
 
 def _record(turn: Turn, requested_id: str) -> Undo:

@@ -20,6 +20,7 @@ from app.state.power import PowerNotes
 from app.state.secrets import gateway_token, sealer
 from app.state.wake import Alarms
 from config.settings import Settings
+from workers.bmc.door import BmcDoor
 from workers.keeper import LeaseKeeper
 
 
@@ -39,6 +40,7 @@ class Services:
     alarms: Alarms
     power_notes: PowerNotes
     logins: RefusedLogins
+    bmcs: BmcDoor
 
 
 def build(
@@ -63,6 +65,7 @@ def build(
         alarms=Alarms(client),
         power_notes=PowerNotes(client),
         logins=RefusedLogins(client, seal),
+        bmcs=BmcDoor(settings),
     )
 
 

@@ -18,7 +18,7 @@ from app.machine.model import BmcConfiguration, Decision, Machine, Operation, Op
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from app.state.deciding import decide_options
-from workers.bmc.client import Bmc, open_bmc
+from workers.bmc.client import Bmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcUnsupported
 from workers.keeper import DecideAnew, Guard
 from workers.services import Services
@@ -131,7 +131,7 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
         if procedure.reads_power and configuration and decide(machine, options).gate is None:
             try:
                 _ask_only_if_not_refused(services, machine_id, configuration)
-                session = open_bmc(configuration)
+                session = services.bmcs.open(machine_id, configuration)
                 machine = _read_power(services, machine, session)
             except BmcError as error:
                 no_session = error

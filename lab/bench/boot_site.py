@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from lab.bench.boot_fleet import put_fleet
-from lab.bmc import Button, VirtualBmc
+from lab.bmc.api import VirtualApiBmc
+from lab.bmc.chassis import Button
 from lab.ports import free_port
 from lab.product import Product
 from lab.rack import Rack, RackOptions
@@ -46,7 +47,7 @@ class BootSite:
         self._machines = machines
         options = RackOptions(0, provider_port=free_port(), factory_delay_s=FACTORY_DELAY_S, omni_delay_s=OMNI_DELAY_S)
         self._rack = Rack(options)
-        self._bmc = VirtualBmc(AlwaysOn())
+        self._bmc = VirtualApiBmc(AlwaysOn())
         self._ends = AsyncExitStack()
         self.ids: list[str] = []
         self.url = self._rack.provider_url

@@ -11,7 +11,7 @@ from collections import Counter
 from app.machine.model import PreferredPowerState
 from app.omni.kinds import Kind
 from app.state.history import History
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from lab.hardware import Stage
 from lab.life import TALOS_VERSION
 from tests.integration.children import marked_processes, wait_until

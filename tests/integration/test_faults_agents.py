@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from tests.integration.fault_site import FaultSite
 
 pytestmark = [

@@ -7,7 +7,7 @@ import pytest
 
 from app.machine.model import PreferredPowerState
 from app.state.wake import Alarms
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from tests.integration.fault_site import FaultSite
 from tests.integration.stepped_clock import COMPILER, SteppedClock, redis_server
 from tests.required import need

@@ -13,7 +13,7 @@ from app.machine.model import OperationName, PreferredPowerState
 from app.omni.kinds import Kind
 from app.state.agents import agent_key
 from app.state.lease import lease_key
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from tests.integration.children import wait_until
 from tests.integration.fault_site import FaultSite
 from workers.enqueue import TASKS

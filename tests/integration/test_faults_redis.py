@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from tests.integration.fault_site import FaultSite
 
 pytestmark = [

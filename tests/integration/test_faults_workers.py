@@ -8,7 +8,7 @@ import pytest
 
 from app.machine.model import PreferredPowerState
 from app.omni.kinds import Kind
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from tests.integration.fault_site import FaultSite
 
 pytestmark = [

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from app.omni.kinds import Kind
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from tests.integration.children import wait_until
 from tests.integration.whole_site import UP_S, WholeSite
 

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from app.omni.kinds import Kind
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from lab.hardware import Stage
 from lab.http import HttpServer, Response
 from lab.ports import free_port, usual_or_free

@@ -21,7 +21,7 @@ from app.state.secrets import Sealer
 from app.tls.authority import Authority
 from app.watcher.authority import ID, AuthorityKeeper
 from config.settings import Settings
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from lab.rack import RackOptions
 from lab.rack_thread import RackThread
 from lab.tls import unpack_inline

@@ -8,6 +8,7 @@ import json
 from app.machine.model import PowerState
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcRefused, BmcUnreachable
 from workers.bmc.exchange import MOST_BYTES, AddressUnusable, NotConnected, exchange
+from workers.bmc.known import BmcKind, Known
 
 BUSY, REFUSALS = 503, range(400, 500)
 _ERROR_TEXT = 200
@@ -16,6 +17,8 @@ _ADDRESS_TEXT = 100
 
 class ApiBmc:
     """A BMC at `host:port`."""
+
+    known = Known(BmcKind.API)
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -42,10 +45,11 @@ class ApiBmc:
         """POST /reboot."""
         self._ask("POST", "/reboot")
 
-    def arm_pxe(self, mode: str) -> None:
-        """POST /pxeboot; this kind knows no boot mode."""
+    def arm_pxe(self, mode: str) -> str:
+        """POST /pxeboot; this kind knows no boot mode, and does not say what is armed."""
         del mode
         self._ask("POST", "/pxeboot")
+        return ""
 
     def close(self) -> None:
         """Nothing: each question has a connection of its own, so that none is lost on one that went stale."""

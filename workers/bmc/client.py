@@ -1,16 +1,19 @@
-"""The protocol of all BMC kinds, and the choice of the kind."""
+"""The protocol of all BMC kinds."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from app.machine.model import BmcConfiguration, PowerState
-from workers.bmc.api import ApiBmc
-from workers.bmc.errors import BmcUnsupported
+from app.machine.model import PowerState
+from workers.bmc.known import Known
 
 
 class Bmc(Protocol):
     """One session with one BMC. Every method may raise a BmcError; none sends a command twice."""
+
+    @property
+    def known(self) -> Known:
+        """What this session found out of the BMC, worth to be remembered for the next one."""
 
     def power_state(self) -> PowerState:
         """Read the power state."""
@@ -24,15 +27,11 @@ class Bmc(Protocol):
     def reboot(self) -> None:
         """Power cycle or reset; never graceful."""
 
-    def arm_pxe(self, mode: str) -> None:
-        """Boot from the network once. mode: `uefi` or `bios`."""
+    def arm_pxe(self, mode: str) -> str:
+        """Boot from the network once, and read that back. mode: `uefi` or `bios`.
+
+        The answer is "" where it reads back so, else what the BMC shows instead, in words: some cannot show it.
+        """
 
     def close(self) -> None:
-        """End the session."""
-
-
-def open_bmc(configuration: BmcConfiguration) -> Bmc:
-    """A session with the BMC of this configuration; `api` is used where there is also `ipmi`."""
-    if configuration.api_address:
-        return ApiBmc(configuration.api_address)
-    raise BmcUnsupported("IPMI and Redfish are not in this version; only BMCs of the api kind are", executed=False)
+        """End the session. Raises nothing: what was done was done."""

@@ -32,8 +32,21 @@ class BmcAuthenticationFailed(BmcError):
     hint = "Correct the login in Omni, then `omni-metal retry`"
 
 
+class BmcNoSystem(BmcError):
+    """The BMC's Redfish lists no System."""
+
+    hint = "Look whether the BMC's firmware is too old for Redfish; `--redfish-use-when-available=false` speaks IPMI"
+
+
+class BmcLoginUnusable(BmcError):
+    """The login cannot be sent as it is: IPMI has no room for it."""
+
+    parks = True
+    hint = "IPMI takes users of up to 16 bytes and passwords of up to 20: change the login on the BMC and in Omni"
+
+
 class BmcUnsupported(BmcError):
-    """The BMC cannot do that, or this version cannot speak to it."""
+    """The BMC cannot do that."""
 
 
 class BmcRefused(BmcError):

@@ -79,7 +79,7 @@ CERTIFICATE = {"OMNI_METAL_TLS_CERT_FILE": "/c", "OMNI_METAL_TLS_KEY_FILE": "/k"
 NEED_EACH_OTHER = dict.fromkeys(("tls-cert-file", "tls-key-file", "tls-ca-cert-file"), CERTIFICATE)
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS.values() if not option.later], ids=lambda o: o.name)
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda o: o.name)
 def test_option_is_read_from_the_environment(option, tmp_path):
     value = str(tmp_path / "empty.yaml") if option.name == "config" else option.maximum or another(option)
     (tmp_path / "empty.yaml").touch()
@@ -87,14 +87,6 @@ def test_option_is_read_from_the_environment(option, tmp_path):
     found = load([HERE] if option.name != "api-advertise-address" else [], environ)
     assert getattr(found, option.attribute) != UNLESS_GIVEN[option.attribute]
     assert option.name in found.given
-
-
-@pytest.mark.parametrize("option", [option for option in OPTIONS.values() if option.later], ids=lambda o: o.name)
-def test_option_of_a_later_version_is_refused_by_name_but_not_at_its_default(option):
-    text = wrong(*MINIMAL, f"--{option.name}={another(option)}")
-    assert f"--{option.name}=" in text
-    assert "not in this version yet" in text
-    load([*MINIMAL, f"--{option.name}={option.default}"], {})
 
 
 def test_command_line_beats_environment_beats_file(tmp_path):

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from app.omni.kinds import Kind
-from lab.bmc import Button, VirtualBmc
+from lab.bmc.api import VirtualApiBmc
+from lab.bmc.chassis import Button
 from lab.http import Request
 from lab.omni.holds import Holds
 from protos.gen.cosi import state_pb2
@@ -78,7 +79,7 @@ def test_held_call_waits_before_or_after_it_is_done_until_released(done, done_wh
 def test_held_bmc_command_is_carried_out_although_its_sender_is_gone():
     async def run():
         chassis = Chassis()
-        bmc = VirtualBmc(chassis)
+        bmc = VirtualApiBmc(chassis)
         hold = bmc.hold(Button.POWER_ON)
         sender = asyncio.ensure_future(bmc.handle(Request("POST", "/poweron")))
         await until_held(hold)
@@ -95,7 +96,7 @@ def test_held_bmc_command_is_carried_out_although_its_sender_is_gone():
 def test_commands_that_are_not_held_pass():
     async def run():
         chassis = Chassis()
-        bmc = VirtualBmc(chassis)
+        bmc = VirtualApiBmc(chassis)
         bmc.hold(Button.POWER_ON)
         await bmc.handle(Request("POST", "/reboot"))
         assert chassis.pressed == [Button.REBOOT]

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from lab import booting
-from lab.bmc import Button
+from lab.bmc.chassis import Button
 from lab.booting import Surroundings
 from lab.fetch import Fetched
 from lab.firmware import Identity

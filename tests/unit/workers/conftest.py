@@ -18,6 +18,7 @@ from app.state.connection import now_ms
 from config.settings import Settings
 from tests.unit.omni_in_memory import InMemoryOmni
 from workers import services as worker_services
+from workers.bmc.known import BmcKind, Known
 from workers.services import Services, build
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
@@ -31,6 +32,8 @@ class FakeBmc:
     log: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
     deaf: bool = False
+    arm_warning: str = ""
+    known: Known = field(default_factory=lambda: Known(BmcKind.API))
 
     def _do(self, verb: str) -> None:
         self.log.append(verb)
@@ -52,8 +55,9 @@ class FakeBmc:
     def reboot(self) -> None:
         self._do("reboot")
 
-    def arm_pxe(self, mode: str) -> None:
+    def arm_pxe(self, mode: str) -> str:
         self._do(f"pxe:{mode}")
+        return self.arm_warning
 
     def close(self) -> None:
         self.log.append("close")
@@ -163,8 +167,7 @@ def bottle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bottle]:
     )
     omni, gateway, bmc = InMemoryOmni(), FakeGateway(), FakeBmc()
     services = build(settings, fakeredis.FakeRedis(), omni, gateway)  # type: ignore[arg-type]  # fakes
-    for module in ("workers.turn", "workers.poll", "workers.bmc_setup"):
-        monkeypatch.setattr(f"{module}.open_bmc", lambda _: bmc)
+    monkeypatch.setattr("workers.bmc.door.open_session", lambda *_, **__: bmc)
     services.mirror.mark_complete(services.mirror.begin_build(), 0)
     worker_services.use(services)
     assert len(PICTURE_KINDS) == 8

@@ -16,10 +16,16 @@ from app.state.facts import BmcTrouble
 from app.state.mirror_keys import machine_key
 from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
 from workers import beat, poll
+from workers.bmc import door
 from workers.bmc.errors import BmcAuthenticationFailed, BmcRefused, BmcUnreachable
 from workers.celery_app import app
 
 OTHER = "4c4c4544-0042-3510-8051-b4c04f573333"
+
+
+def opens(monkeypatch: pytest.MonkeyPatch, bmc_at: Any) -> None:
+    """Let the BMC at each address of the api kind be what `bmc_at` says."""
+    monkeypatch.setattr(door, "open_session", lambda _, configuration, *__, **___: bmc_at(configuration.api_address))
 
 
 def give_bmc(bottle: Bottle, machine_id: str, address: str) -> None:
@@ -56,7 +62,7 @@ def test_reading_that_a_power_on_overtook_is_not_noted(bottle: Bottle, monkeypat
         bottle.services.power_notes.observed({MACHINE: PowerState.ON})
 
     slow.hook = power_on_meanwhile
-    monkeypatch.setattr(poll, "open_bmc", lambda _: slow)
+    monkeypatch.setattr(door, "open_session", lambda *_, **__: slow)
     poll.sweep(bottle.services, [MACHINE])
     assert standing(bottle) == "ON"
 
@@ -71,7 +77,7 @@ def test_reading_is_noted_with_a_time_from_before_it_began(bottle: Bottle, monke
         time.sleep(0.05)
 
     slow.hook = take_long
-    monkeypatch.setattr(poll, "open_bmc", lambda _: slow)
+    monkeypatch.setattr(door, "open_session", lambda *_, **__: slow)
     earliest_ms = now_ms(bottle.services.redis)
     poll.sweep(bottle.services, [MACHINE])
     note = as_bytes(bottle.services.redis.hget(machine_key(MACHINE), "f:power"))
@@ -92,7 +98,7 @@ def test_dead_bmc_does_not_delay_the_note_of_another(bottle: Bottle, monkeypatch
     dead = HookedBmc()
     dead.hook = lambda: seen.append(noted.wait(10))
     monkeypatch.setattr(type(bottle.services.power_notes), "observed_at", lambda _, *a, **o: observed_at(*a, **o))
-    monkeypatch.setattr(poll, "open_bmc", lambda c: dead if c.api_address == "dead:80" else bottle.bmc)
+    opens(monkeypatch, lambda address: dead if address == "dead:80" else bottle.bmc)
     poll.sweep(bottle.services, [MACHINE, OTHER])
     assert seen == [True]
     assert standing(bottle) == standing(bottle, OTHER) == "ON"
@@ -112,7 +118,7 @@ def test_bmc_that_breaks_its_client_is_unknown_and_costs_no_other_bmc(
     give_bmc(bottle, MACHINE, "192.0.2.1:80")
     give_bmc(bottle, OTHER, "192.0.2.2:80")
     broken = FakeBmc(fails={"status": RecursionError("secret words of a peer")})
-    monkeypatch.setattr(poll, "open_bmc", lambda c: broken if c.api_address == "192.0.2.2:80" else bottle.bmc)
+    opens(monkeypatch, lambda address: broken if address == "192.0.2.2:80" else bottle.bmc)
     with structlog.testing.capture_logs() as logs:
         states = poll.sweep(bottle.services, [MACHINE, OTHER])
     assert states == {MACHINE: PowerState.ON, OTHER: PowerState.UNKNOWN}
@@ -237,11 +243,11 @@ def test_configuration_of_the_sweep_is_the_one_in_the_mirror(bottle: Bottle, mon
     bottle.accepted()
     asked: list[str | None] = []
 
-    def open_bmc(configuration: BmcConfiguration) -> FakeBmc:
+    def open_session(_machine_id: str, configuration: BmcConfiguration, *_: Any, **__: Any) -> FakeBmc:
         asked.append(configuration.api_address)
         return bottle.bmc
 
-    monkeypatch.setattr(poll, "open_bmc", open_bmc)
+    monkeypatch.setattr(door, "open_session", open_session)
     poll.sweep(bottle.services, [MACHINE])
     assert asked == ["192.0.2.1:80"]
 

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from lab.bmc import Button, VirtualBmc
+from lab.bmc.api import VirtualApiBmc
+from lab.bmc.chassis import Button
 from lab.http import Request
 
 
@@ -26,7 +27,7 @@ def test_status_tells_the_power_as_json(powered_on):
     chassis = Chassis()
     chassis.powered_on = powered_on
 
-    answer = ask(VirtualBmc(chassis), "GET", "/status")
+    answer = ask(VirtualApiBmc(chassis), "GET", "/status")
 
     assert (answer.status, json.loads(answer.body)) == (200, {"PoweredOn": powered_on})
 
@@ -34,7 +35,7 @@ def test_status_tells_the_power_as_json(powered_on):
 @pytest.mark.parametrize("button", list(Button))
 def test_post_presses_the_button_and_counts_it(button):
     chassis = Chassis()
-    bmc = VirtualBmc(chassis)
+    bmc = VirtualApiBmc(chassis)
 
     answer = ask(bmc, "POST", f"/{button.value}")
 
@@ -49,13 +50,13 @@ def test_post_presses_the_button_and_counts_it(button):
 def test_anything_else_is_refused_and_presses_nothing(method, path, status):
     chassis = Chassis()
 
-    assert ask(VirtualBmc(chassis), method, path).status == status
+    assert ask(VirtualApiBmc(chassis), method, path).status == status
     assert chassis.pressed == []
 
 
 def test_bmc_out_of_order_refuses_everything():
     chassis = Chassis()
-    bmc = VirtualBmc(chassis)
+    bmc = VirtualApiBmc(chassis)
     bmc.refuse_with = 500
 
     assert [ask(bmc, "GET", "/status").status, ask(bmc, "POST", "/poweron").status] == [500, 500]

@@ -8,36 +8,15 @@ whoever told it has gone meanwhile.
 from __future__ import annotations
 
 import asyncio
-import enum
 import json
 from collections import Counter
-from typing import Protocol
 
+from lab.bmc.chassis import Button, Chassis
 from lab.holding import Hold
 from lab.http import HttpServer, Request, Response
 
 
-class Button(enum.StrEnum):
-    """What can be done to a machine's power; the values are the paths of the BMC."""
-
-    POWER_ON = "poweron"
-    POWER_OFF = "poweroff"
-    REBOOT = "reboot"
-    PXE_BOOT = "pxeboot"
-
-
-class Chassis(Protocol):
-    """What a BMC is wired to."""
-
-    @property
-    def powered_on(self) -> bool:
-        """Whether the machine has power now."""
-
-    def commanded(self, button: Button) -> None:
-        """The BMC was told to press this button."""
-
-
-class VirtualBmc:
+class VirtualApiBmc:
     """One BMC with its own port.
 
     calls: how often it was asked for `status` and for each button.
