@@ -23,6 +23,10 @@ class ApiBmc:
     def __init__(self, address: str) -> None:
         self._address = address
 
+    def describe(self) -> Known:
+        """This kind says nothing of itself."""
+        return self.known
+
     def power_state(self) -> PowerState:
         """GET /status."""
         try:

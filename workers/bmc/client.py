@@ -15,6 +15,9 @@ class Bmc(Protocol):
     def known(self) -> Known:
         """What this session found out of the BMC, worth to be remembered for the next one."""
 
+    def describe(self) -> Known:
+        """Ask the BMC what it is, for a person who wants to know."""
+
     def power_state(self) -> PowerState:
         """Read the power state."""
 

@@ -40,6 +40,10 @@ class FakeBmc:
         if verb in self.fails:
             raise self.fails[verb]
 
+    def describe(self) -> Known:
+        self._do("describe")
+        return self.known
+
     def power_state(self) -> PowerState:
         self._do("status")
         return PowerState.ON if self.on else PowerState.OFF
@@ -65,7 +69,7 @@ class FakeBmc:
     @property
     def commands(self) -> list[str]:
         """What was commanded, reads left out."""
-        return [v for v in self.log if v not in ("status", "close")]
+        return [v for v in self.log if v not in ("status", "describe", "close")]
 
 
 @dataclass
