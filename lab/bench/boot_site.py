@@ -33,7 +33,7 @@ LOOK_S: Final = 0.2
 class AlwaysOn:
     """What the one BMC of all machines is wired to."""
 
-    powered_on = True
+    powered_on, armed = True, False
 
     def commanded(self, button: Button) -> None:
         """Nothing is due on any of them. Raises AssertionError."""

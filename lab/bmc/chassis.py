@@ -23,7 +23,9 @@ class Button(enum.StrEnum):
 
 
 class Chassis(Protocol):
-    """A machine as its BMC sees it."""
+    """A machine as its BMC sees it. armed: whether its next boot is from the network, once; a boot makes it false."""
+
+    armed: bool
 
     @property
     def powered_on(self) -> bool:
