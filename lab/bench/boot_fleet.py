@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from app.machine.model import PreferredPowerState
+from app.machine.model import BmcConfiguration, PreferredPowerState
 from lab.bench.fleet import machine_ids, put_machine
 from lab.omni import StandInOmni
 
@@ -26,7 +26,7 @@ def put_fleet(machines: int, omni: StandInOmni, api_bmc: str) -> list[str]:
     """Put so many accepted machines into Omni, every other one of them into a cluster; the answer is their ids."""
     ids = machine_ids(machines)
     for number, machine_id in enumerate(ids):
-        put_machine(machine_id, omni, api_bmc)
+        put_machine(machine_id, omni, BmcConfiguration(api_address=api_bmc))
         omni.set_preferred_power(machine_id, PreferredPowerState.ON)  # as the BMC says: nothing is due
         if number % 2:
             allocated = number // 2
