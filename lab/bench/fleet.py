@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -57,7 +58,7 @@ def put_machine(machine_id: str, omni: StandInOmni, bmc: BmcConfiguration | None
         draft.spec.last_wipe_id, draft.spec.initial_wipe_done = wipe_id, True
         draft.spec.last_wipe_install_event_id, draft.spec.wiped_node_unique_token = 1, token
 
-    edits = {
+    edits: dict[Kind, Callable[[Draft], None]] = {
         Kind.INFRA_MACHINE: infra_machine,
         Kind.INFRA_MACHINE_STATUS: status,
         Kind.MACHINE_STATUS: machine_status,
