@@ -266,7 +266,8 @@ BMC = Group(
             "bmc-allowed-cidrs",
             Kind.NETWORKS,
             "",
-            "Networks in which BMCs may be that agents name: 10.1.0.0/16,fd00::/64.",
+            "Networks in which BMCs may be that agents name: 10.1.0.0/16,fd00::/64. "
+            "Loopback addresses only where a network within loopback holds them.",
             default_help="all",
         ),
         Option(

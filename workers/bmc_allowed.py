@@ -1,7 +1,8 @@
 """Which addresses an agent may name as those of its machine's BMC.
 
 Anyone who reaches the provider's port may claim to be an agent. What it names is sent our logins and commands, so it
-must be an ordinary address of one host that is not one of ours, and lie in the networks that the operator allows. What
+must be an ordinary address of one host that is not one of ours, and lie in the networks that the operator allows. A
+loopback address is one only where such a network lies within loopback itself: an operator tries on one host. What
 a user gives in Omni, and the files of BMCs of the `api` kind, are the operator's own and not looked at here.
 """
 
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from app.agents.words import clean
 from config.addresses import Address, addresses_of_links, own_addresses, split_address
 from config.settings import Settings
-from config.values import LARGEST_PORT
+from config.values import LARGEST_PORT, Network
 from workers.errors import BmcAddressMissing, BmcAddressRefused
 
 # "This network", and what site-local addresses were until RFC 3879: no host has an address in them.
@@ -59,29 +60,31 @@ def _objection(text: str, settings: Settings) -> str:
         address = ipaddress.ip_address(text)
     except ValueError:
         return "that is no IP address"
-    reason = _no_plain_unicast(address)
+    allowed = settings.bmc_allowed_cidrs
+    reason = _no_plain_unicast(address, *(network for network in allowed if network.is_loopback))
     if reason:
         return reason
     if address in own_addresses() or address in _addresses_of(settings):
         return "it is an address of the provider itself, or of Redis or Omni"
     if address in addresses_of_links():
         return "it is the address or the broadcast of a network of this host, and no host's"
-    allowed = settings.bmc_allowed_cidrs
     if allowed and not any(address in network for network in allowed):
         return "it is in none of the networks of --bmc-allowed-cidrs"
     return ""
 
 
-def _no_plain_unicast(address: Address) -> str:
+def _no_plain_unicast(address: Address, *loopback: Network) -> str:
+    """What address it is instead of an ordinary one; loopback: networks of such addresses that are allowed."""
     kinds = {
         "an IPv4 address written as an IPv6 one": getattr(address, "ipv4_mapped", None) is not None,
         "bound to an interface": getattr(address, "scope_id", None) is not None,
-        "a loopback address": address.is_loopback,
+        "a loopback address": address.is_loopback and not any(address in network for network in loopback),
         "a multicast address": address.is_multicast,
         # 169.254/16 links a host with its own BMC: from here it leads to somebody else.
         "a link-local address, which is another machine's from each host": address.is_link_local,
         "a way through an IPv4 address (6to4, Teredo)": any(address in network for network in _WAYS),
-        "no address of a host": any(address in network for network in _NO_HOST) or address.is_reserved,
+        "no address of a host": any(address in network for network in _NO_HOST)
+        or (address.is_reserved and not address.is_loopback),  # ::1 is both
     }
     return next((f"it is {kind}" for kind, holds in kinds.items() if holds), "")
 

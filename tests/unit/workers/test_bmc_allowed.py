@@ -132,3 +132,34 @@ def test_networks_that_are_allowed_leave_out_all_others(address: str, allowed: b
 def test_allowed_network_does_not_allow_what_is_ours() -> None:
     with pytest.raises(BmcAddressRefused, match="provider itself"):
         check(str(OWN), bmc_allowed_cidrs=(ipaddress.ip_network("198.51.100.0/24"),))
+
+
+@pytest.mark.parametrize(
+    ("address", "network"), [("127.77.0.3", "127.77.0.0/16"), ("127.0.0.9", "127.0.0.0/8"), ("::1", "::1/128")]
+)
+def test_loopback_is_allowed_where_a_network_within_loopback_says_so(address: str, network: str) -> None:
+    check(address, bmc_allowed_cidrs=(ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network(network)))
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("127.78.0.3", "127.77.0.0/16"),
+        ("127.0.0.1", "0.0.0.0/0"),
+        ("127.0.0.1", "126.0.0.0/7"),
+        ("::1", "::/0"),
+        ("::ffff:127.77.0.3", "127.77.0.0/16"),
+        ("::ffff:127.77.0.3", "::ffff:127.0.0.0/104"),
+        ("::1%eth0", "::1/128"),
+    ],
+)
+def test_any_other_network_allows_no_loopback_address(address: str, network: str) -> None:
+    with pytest.raises(BmcAddressRefused, match=r"loopback|IPv4 address written as|interface"):
+        check(address, bmc_allowed_cidrs=(ipaddress.ip_network(network),))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.4", "127.0.0.5"])
+def test_loopback_address_of_our_own_options_stays_refused(address: str) -> None:
+    given = {"redis_url": "redis://127.0.0.4:6379/0", "api_listen_address": "127.0.0.5"}
+    with pytest.raises(BmcAddressRefused, match="provider itself"):
+        check(address, bmc_allowed_cidrs=(ipaddress.ip_network("127.0.0.0/8"),), **given)
