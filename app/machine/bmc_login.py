@@ -10,6 +10,13 @@ from app.machine.model import BmcConfig, BmcConfiguration, Ipmi, Operation, Oper
 from app.machine.sentences import Weighed, because, due
 
 IPMI_PORT = 623
+_USER_REFUSED = (
+    "The BMC refuses the login that a user gave: correct it in Omni, or on the BMC and then `omni-metal retry`."
+)
+_API_REFUSES = (
+    "The BMC refuses our requests, though BMCs of the api kind have no login: see what answers at its address, then "
+    "`omni-metal retry`."
+)
 
 
 def user_login(config: BmcConfig | None) -> BmcConfiguration | None:
@@ -27,12 +34,14 @@ def weigh(standing: Standing) -> Weighed:
     machine = standing.machine
     wanted = user_login(machine.bmc_config)
     if wanted is not None:
-        return _from_user(wanted, machine.bmc_configuration)
+        return _from_user(wanted, machine.bmc_configuration, refused=machine.facts.login_refused)
     return _from_agent(standing, machine.bmc_configuration)
 
 
-def _from_user(wanted: BmcConfiguration, current: BmcConfiguration | None) -> Weighed:
+def _from_user(wanted: BmcConfiguration, current: BmcConfiguration | None, *, refused: bool) -> Weighed:
     if current is not None and _content(current) == _content(wanted):
+        if refused:
+            return because(_USER_REFUSED)
         return because("The BMC login is the one that a user gave.")
     reason = (
         "A user gave a BMC login that is not in use yet."
@@ -43,20 +52,31 @@ def _from_user(wanted: BmcConfiguration, current: BmcConfiguration | None) -> We
 
 
 def _from_agent(standing: Standing, current: BmcConfiguration | None) -> Weighed:
+    refused = standing.machine.facts.login_refused
     complete = current is not None and (current.ipmi is not None or current.api_address is not None)
     if current is not None and complete and not current.manually_configured:
-        return because("The BMC login was set up through the agent.")
-    lacking = (
-        "The user's BMC login was taken away, so the agent is to give a new one"
-        if complete
-        else "There is no BMC login yet, so the agent is to give one"
-    )
+        if not refused:
+            return because("The BMC login was set up through the agent.")
+        if current.api_address is not None:
+            return because(_API_REFUSES)
+    lacking = f"{_why_from_agent(current if complete else None)}, so the agent is to give"
+    lacking += " a new one" if complete else " one"
     if standing.agent_accessible is None:
         return because(f"{lacking}; it is not known yet whether the agent is accessible.")
     if not standing.agent_accessible:
-        kept = "; the old login stays until then" if complete else ""
+        kept = "; the old login stays until then" if complete and not refused else ""
         return because(f"{lacking}, but it is not accessible{kept}.")
+    # One cause for a first login and for those that take the place of a refused one: where the new one is refused as
+    # well, the operation stays parked, however often the agent goes and comes.
     return due(Operation(OperationName.CONFIGURE_BMC, f"{lacking}.", cause=("agent",), source="agent"))
+
+
+def _why_from_agent(current: BmcConfiguration | None) -> str:
+    if current is None:
+        return "There is no BMC login yet"
+    if current.manually_configured:
+        return "The user's BMC login was taken away"
+    return "The BMC refuses the login that was set up through the agent"
 
 
 def _content(login: BmcConfiguration) -> tuple[Ipmi | None, str | None, bool]:

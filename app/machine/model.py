@@ -60,7 +60,7 @@ class Gate(enum.StrEnum):
 
 
 class OperationName(enum.StrEnum):
-    """The operations, named as the tasks that do them. The last three are done by hand only, and never decided."""
+    """The operations, named as the tasks that do them. The last five are done by hand only, and never decided."""
 
     CONFIGURE_BMC = "configure_bmc"
     WIPE = "wipe"
@@ -73,6 +73,8 @@ class OperationName(enum.StrEnum):
     PXE_ARM = "pxe_arm"
     ADOPT_RECORD = "adopt_record"
     WIPE_RECORD = "wipe_record"
+    BMC_TEST = "bmc_test"
+    BMC_PROBE = "bmc_probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +205,13 @@ class Facts:
     powered_on: what its BMC says; None where it could not be read.
     agent_accessible: a tunnel is open and its agent answered; None where that is not known.
     clock_stepped: when the clock by which times are told was last put forward or back, by that clock as it stands now.
+    login_refused: its BMC refuses the very login that is in use.
     """
 
     powered_on: bool | None = None
     agent_accessible: bool | None = None
     clock_stepped: datetime | None = None
+    login_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def _facts(given: Mapping[str, Any], status: model.MachineStatus | None) -> mode
         powered_on=given.get("powered_on", power),
         agent_accessible=given.get("agent_accessible", recorded.agent_accessible),
         clock_stepped=given.get("clock_stepped"),
+        login_refused=given.get("login_refused", False),
     )
 
 
@@ -210,7 +211,12 @@ _PICTURE: Final[Mapping[str, Reader]] = {
     "now": timestamp,
     "options": _options,
     "facts": _object(
-        {"powered_on": flag_or_null, "agent_accessible": flag_or_null, "clock_stepped": timestamp_or_null}
+        {
+            "powered_on": flag_or_null,
+            "agent_accessible": flag_or_null,
+            "clock_stepped": timestamp_or_null,
+            "login_refused": flag,
+        }
     ),
     **_RESOURCES,
 }

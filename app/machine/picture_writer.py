@@ -36,6 +36,8 @@ def picture_json(machine: Machine, options: DecideOptions) -> dict[str, Any]:
     }
     if machine.facts.clock_stepped:
         picture["facts"]["clock_stepped"] = _time(machine.facts.clock_stepped)
+    if machine.facts.login_refused:
+        picture["facts"]["login_refused"] = True
     logins = {
         "bmc_config": _config_spec(machine.bmc_config),
         "bmc_configuration": _configuration_spec(machine.bmc_configuration, machine.bmc_config),

@@ -135,10 +135,11 @@ def agent_accessible(notes: Notes, now_ms: int) -> bool | None:
     return False if now_ms - gone_since_ms >= GONE_AFTER_MS else None
 
 
-def facts(notes: Notes, now_ms: int) -> Facts:
-    """The facts that decisions are made on."""
+def facts(notes: Notes, now_ms: int, *, login_refused: bool = False) -> Facts:
+    """The facts that decisions are made on. login_refused: the BMC refused the very login that is in use."""
     return Facts(
         powered_on=power_on(notes, now_ms),
         agent_accessible=agent_accessible(notes, now_ms),
         clock_stepped=datetime.fromtimestamp(notes.stepped_ms / 1000, UTC) if notes.stepped_ms else None,
+        login_refused=login_refused,
     )

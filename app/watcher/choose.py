@@ -56,7 +56,8 @@ def _is_obsolete(name: OperationName, machine: Machine, decision: Decision) -> b
     from_disk = decision.boot_mode is BootMode.TALOS_DISK and decision.wait_s is None
     reached = {
         OperationName.WIPE: not decision.requires_wipe,
-        OperationName.CONFIGURE_BMC: machine.bmc_configuration is not None,
+        # A login that stands in Omni may still be refused, or not fit: it counts once the BMC has spoken with it.
+        OperationName.CONFIGURE_BMC: machine.bmc_configuration is not None and on is not None,
         OperationName.POWER_ON: on is True or settled,
         OperationName.POWER_OFF: on is False or settled,
         OperationName.REBOOT: in_agent_mode or from_disk,

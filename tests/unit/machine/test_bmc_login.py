@@ -102,3 +102,41 @@ def test_cause_does_not_depend_on_what_we_wrote():
     before = operation(with_user(None, ipmi=USER_IPMI), BMC)
     after = operation(with_user(AGENT_LOGIN, ipmi=USER_IPMI), BMC)
     assert operation_id(ID, before) == operation_id(ID, after)
+
+
+def refused(machine):
+    return replace(machine, facts=replace(machine.facts, powered_on=None, login_refused=True))
+
+
+@pytest.mark.parametrize(("agent", "due_now"), [(True, True), (False, False), (None, False)])
+def test_login_of_the_agent_that_the_bmc_refuses_is_set_anew_when_the_agent_is_there(agent, due_now):
+    machine = refused(seen(replace(at_rest(), bmc_configuration=AGENT_LOGIN), True, agent))
+    assert (BMC in due(machine)) is due_now
+    assert "The BMC refuses the login that was set up through the agent, so the agent is to give a new one" in reasons(
+        machine
+    )
+    assert "the old login stays" not in reasons(machine)
+
+
+def test_login_of_a_user_that_the_bmc_refuses_is_never_replaced_and_the_remedy_is_said():
+    machine = refused(seen(with_user(USED, ipmi=USER_IPMI), True, True))
+    assert BMC not in due(machine)
+    assert "The BMC refuses the login that a user gave: correct it in Omni" in reasons(machine)
+
+
+def test_login_that_a_user_corrects_is_taken_over_though_the_old_one_is_refused():
+    machine = refused(seen(with_user(USED, ipmi=replace(USER_IPMI, password="changed")), True, None))
+    assert operation(machine, BMC).source == "user"
+
+
+def test_api_bmc_that_refuses_is_not_set_up_anew_for_it_has_no_login():
+    used = BmcConfiguration(META, api_address="10.0.0.9:80")
+    machine = refused(seen(replace(at_rest(), bmc_configuration=used), True, True))
+    assert BMC not in due(machine)
+    assert "have no login" in reasons(machine)
+
+
+def test_login_set_anew_has_the_cause_of_the_first_one_so_that_it_stays_parked_where_both_are_refused():
+    first = operation(seen(replace(at_rest(), bmc_configuration=None), True, True), BMC)
+    anew = operation(refused(seen(replace(at_rest(), bmc_configuration=AGENT_LOGIN), True, True)), BMC)
+    assert operation_id(ID, first) == operation_id(ID, anew)

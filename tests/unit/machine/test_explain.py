@@ -101,6 +101,15 @@ def test_cooldown_counts_from_the_step_of_the_clock_that_the_picture_tells_of():
     assert explain_line(line(facts=facts, power_operation=powered_on))["wait_s"] == 840
 
 
+def test_refused_login_of_the_agent_is_set_anew_where_the_picture_tells_of_it():
+    login = spec(ipmi={"address": "10.0.0.9", "port": 623, "username": "talos-agent"})
+    facts = {"powered_on": None, "agent_accessible": True, "login_refused": True}
+    answer = explain_line(line(facts=facts, bmc_configuration=login))
+    assert answer["operations"][0]["name"] == "configure_bmc" and answer["operations"][0]["source"] == "agent"
+    answer = explain_line(line(facts=facts | {"login_refused": False}, bmc_configuration=login))
+    assert "configure_bmc" not in [operation["name"] for operation in answer["operations"]]
+
+
 @pytest.mark.parametrize("gate", ["rejected", "not accepted", "cordoned", "record lost"])
 def test_gate_is_named(gate):
     fields = {"acceptance_status": "ACCEPTED", "cordoned": gate == "cordoned"}
@@ -322,6 +331,7 @@ PICTURES = {
         powered_on_ago(wiping(agent=False), 5000),
         facts=Facts(powered_on=True, agent_accessible=False, clock_stepped=NOW - timedelta(seconds=30)),
     ),
+    "the BMC refuses the login": replace(at_rest(), facts=Facts(agent_accessible=True, login_refused=True)),
 }
 
 
