@@ -48,7 +48,7 @@ def exchange(address: str, method: str, path: str) -> Iterator[http.client.HTTPR
     try:
         head = f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         line.sendall(head.encode("ascii"))
-        limited = cast(socket.socket, _Line(line, end_s))  # makefile is all that HTTPResponse uses
+        limited = cast(socket.socket, BoundedLine(line, end_s))  # makefile is all that HTTPResponse uses
         with contextlib.closing(http.client.HTTPResponse(limited, method=method)) as answer:
             answer.begin()
             yield answer
@@ -56,7 +56,8 @@ def exchange(address: str, method: str, path: str) -> Iterator[http.client.HTTPR
         line.close()
 
 
-def _place(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
+    """The two parts of host:port. Raises AddressUnusable."""
     try:
         url = parse_url(f"http://{address}")
     except LocationValueError:
@@ -67,7 +68,7 @@ def _place(address: str) -> tuple[str, int]:
 
 
 def _connect(address: str, end_s: float) -> socket.socket:
-    place = _place(address)
+    place = host_and_port(address)
     try:
         line = open_line(place, TIMEOUT_S)
     except UnicodeError:  # a label of the name is empty or too long
@@ -98,15 +99,16 @@ def open_line(place: tuple[str, int], timeout_s: float) -> socket.socket:
     return line
 
 
-class _Line:
-    """A connection as HTTPResponse wants it."""
+class BoundedLine:
+    """A connection as HTTPResponse wants it, to be read until a moment that no byte puts off."""
 
     def __init__(self, line: socket.socket, end_s: float) -> None:
-        self._reader = _Reader(line, end_s)
+        self._line, self._end_s = line, end_s
 
     def makefile(self, mode: str) -> io.BufferedReader:
+        """What an answer is read from."""
         del mode
-        return io.BufferedReader(self._reader)
+        return io.BufferedReader(_Reader(self._line, self._end_s))
 
 
 class _Reader(io.RawIOBase):
