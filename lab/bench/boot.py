@@ -13,7 +13,6 @@ import resource
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from lab.bench.boot_site import BootSite
 from lab.bench.boot_steady import command as steady_command
 from lab.bench.processes import cpu_s, family, pss_mb
 from lab.bench.quantiles import median, p99
+from lab.bench.rows import Row, table
 from lab.product import ProductError
 
 MACHINES: Final = 1_000
@@ -36,21 +36,6 @@ RATE_GOAL: Final = 2_790
 P99_GOAL_MS: Final = 50.0
 MOST_MEMORY_MB: Final = 1_200.0
 FAILURES_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure in words, with its bound. holds: None where it is a goal, or only told."""
-
-    what: str
-    figure: str
-    bound: str = ""
-    holds: bool | None = None
-
-    def cells(self) -> tuple[str, ...]:
-        """What stands in the table."""
-        verdict = "" if self.holds is None else "ok" if self.holds else "NOT OK"
-        return self.what, self.figure, self.bound, verdict
 
 
 async def measure(machines: int, spread_s: float, seconds: int) -> list[Row]:
@@ -115,12 +100,6 @@ def judge_memory(machines: int, memory_mb: float) -> Row:
         f"under {MOST_MEMORY_MB:,.0f} MB",
         memory_mb < MOST_MEMORY_MB,
     )
-
-
-def table(rows: Iterable[Row]) -> str:
-    """A Markdown table of them."""
-    head = ("what", "measured", "bound", "")
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ("---",) * 4, *(row.cells() for row in rows)))
 
 
 async def _steady(site: BootSite, seconds: int) -> list[Row]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.errors import StartError
+from lab.bench.fleet import machine_ids
 from lab.bench.signed_calls import best_second
 from lab.bench.watched import Watched
 from lab.bench.watching import memory_mb, reaction_times_ms
@@ -47,7 +48,7 @@ def signed_calls() -> Finding:
 
 def reaction(machines: int) -> Finding:
     """How soon a change in Omni reaches a decision. Raises TimeoutError."""
-    with Watched(machines) as watched:
+    with Watched(machine_ids(machines)) as watched:
         watched.settle()
         return judge_times(machines, reaction_times_ms(watched))
 
@@ -63,7 +64,7 @@ def judge_times(machines: int, times_ms: list[float]) -> Finding:
 
 def memory(machines: int) -> Finding:
     """How much memory watching takes. Raises TimeoutError."""
-    with Watched(machines) as watched:
+    with Watched(machine_ids(machines)) as watched:
         return judge_memory(machines, *memory_mb(watched))
 
 

@@ -1,6 +1,6 @@
-"""The real watcher process over a fleet, with an Omni in this process and a Redis of its own.
+"""The real watcher process over a fleet, with an Omni in this process and a Redis of its own, and workers if wanted.
 
-with Watched(1000) as watched:
+with Watched(machine_ids(1000)) as watched:
     watched.settle()
     ...
 """
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,8 @@ from app.bundled_redis import server_binary
 from app.state.health import health
 from app.state.mirror_keys import FRESH
 from config.options import OPTIONS
-from lab.bench.fleet import machine_ids, put_machine
+from lab.bench.fleet import put_machine
+from lab.omni import StandInOmni
 from lab.omni.certificates import make_certificate
 from lab.omni.keys import make_key
 from lab.omni.signatures import Signatures
@@ -41,16 +43,30 @@ LOOK_S: Final = 0.2
 
 
 class Watched:
-    """A fleet that is watched; as a context manager."""
+    """A fleet that is watched; as a context manager.
 
-    def __init__(self, machines: int) -> None:
-        self.machine_ids = machine_ids(machines)
+    put: puts a machine into Omni.
+    workers: the queues that are worked on.
+    options: further ones of all processes.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        put: Callable[[str, StandInOmni], None] = put_machine,
+        workers: Sequence[str] = (),
+        options: Sequence[str] = (),
+    ) -> None:
+        self.machine_ids = list(ids)
+        self._put, self._workers, self._more_options = put, workers, options
         self._key = make_key(PROVIDER)
         self.omni = OmniThread(PROVIDER, signatures=Signatures(self._key), certificate=make_certificate("omni.lab"))
         self._ends = ExitStack()
         self._log = Path()
         self.client: Any = None
         self.pid = 0
+        self.pids: list[int] = []
+        self.redis_url = ""
 
     def __enter__(self) -> Self:
         with ExitStack() as ends:
@@ -58,9 +74,9 @@ class Watched:
             self._log = folder / "log"
             ends.enter_context(self.omni)
             for machine_id in self.machine_ids:
-                self.omni.do(partial(put_machine, machine_id))
+                self.omni.do(partial(self._put, machine_id))
             self._start_redis(folder, ends)
-            self._start_watcher(folder, ends)
+            self._start_provider(folder, ends)
             self._ends = ends.pop_all()
         return self
 
@@ -90,24 +106,29 @@ class Watched:
         socket = folder / "redis.sock"
         place = ["--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", "", "--appendonly", "yes"]
         self._start([server_binary(), *place], {}, ends)
+        self.redis_url = f"unix://{socket}"
         self.client = ends.enter_context(redis.Redis(unix_socket_path=str(socket)))
         deadline_s = time.monotonic() + REDIS_LIMIT_S
         while not socket.exists() and time.monotonic() < deadline_s:
             time.sleep(LOOK_S)
         self.client.set(FRESH, "1")
 
-    def _start_watcher(self, folder: Path, ends: ExitStack) -> None:
+    def _start_provider(self, folder: Path, ends: ExitStack) -> None:
         options = [
             f"--id={PROVIDER}",
             f"--omni-api-endpoint={self.omni.endpoint}",
             "--insecure-skip-tls-verify",
             "--api-advertise-address=127.0.0.1",
             "--disable-dhcp-proxy",
-            f"--redis-url=unix://{folder / 'redis.sock'}",
+            f"--redis-url={self.redis_url}",
             f"--state-dir={folder / 'state'}",
+            *self._more_options,
         ]
         key = {OPTIONS["service-account-key"].variable: self._key.variable}
-        self.pid = self._start([sys.executable, "-m", "app.cli", "watcher", *options], key, ends)
+        command = [sys.executable, "-m", "app.cli"]
+        self.pid = self._start([*command, "watcher", *options], key, ends)
+        for queue in self._workers:
+            self._start([*command, "worker", queue, *options], key, ends)
 
     def _start(self, command: list[str], secrets: dict[str, str], ends: ExitStack) -> int:
         """Start a program that ends with us; the answer is its process id."""
@@ -119,6 +140,7 @@ class Watched:
                 stderr=log,
             )
         ends.callback(_end, process)
+        self.pids.append(process.pid)
         return process.pid
 
 

@@ -4,10 +4,11 @@ import pytest
 
 from app.omni.kinds import Kind
 from lab.bench import boot
-from lab.bench.boot import judge_memory, judge_steady, judge_storm, table
+from lab.bench.boot import judge_memory, judge_steady, judge_storm
 from lab.bench.boot_fleet import EXTENSIONS, KERNEL_ARGUMENTS, boot_paths, put_fleet, strangers
 from lab.bench.boot_steady import Asker
 from lab.bench.quantiles import median, p99
+from lab.bench.rows import table
 from lab.omni import StandInOmni
 from lab.product import ProductError
 
