@@ -1,0 +1,1 @@
+"""IPMI: sessions with BMCs by RMCP+, over pyghmi's packets."""

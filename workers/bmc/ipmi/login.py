@@ -1,0 +1,193 @@
+"""The login of IPMI 2.0 on a socket of its own: pyghmi's packets and handshake, our clock.
+
+The session that pyghmi hands out shares one thread, its sockets and select(2) with all others of the process: with
+lost packets it deadlocks in threads, a socket numbered 1024 or more ends it for all, two users of one BMC get the
+same session, and what is not answered is sent again, a power cycle too. So only the part that builds and reads packets
+is used; here it is sent and waited. That needs nothing of the process, and is as good in threads as in greenlets.
+
+Each wait has an end that no packet puts off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import struct
+import time
+from typing import Any
+
+from pyghmi.ipmi.private.simplesession import Session
+
+# A BMC that is there answers its first packet in milliseconds, and the slowest known in 2.5 s; five seconds are the
+# limit that operators know from the Go provider.
+FIRST_ANSWER_S = 5.0
+# The first packet, or its answer, may be lost. Slow BMCs work off what they get one by one: not before 2.5 s.
+FIRST_AGAIN_SHARE = 0.6
+# How long each further step waits: three times what the first answer took, but a weak BMC may take two seconds over
+# the sums of a login, and none more than five over anything.
+LEAST_PATIENCE_S, MOST_PATIENCE_S, PATIENCE_FACTOR = 2.0, 5.0, 3.0
+# With three in a hundred packets lost, one login in six loses one of its last six; four in a row are lost in one of
+# a thousand. Each one that is begun anew holds one of the BMC's few slots until the BMC forgets it.
+BEGINNINGS = 4
+# Five answers of 2.5 s each, and some of them twice.
+LOGIN_S = 20.0
+
+APP, CLOSE_SESSION = 6, 0x3C
+_LONGEST_PACKET = 3000
+_UNKNOWN_USER = "the user's name (some keep silent where there is no such user)"
+_RMCP, _IPMI_CLASS = b"\x06", b"\xff\x07"
+
+
+class NoAnswer(Exception):
+    """Nobody answered in time; the text says what."""
+
+
+class Silent(NoAnswer):
+    """There was no sign of life at all."""
+
+
+class LoginRefused(Exception):
+    """The BMC refuses to open a session.
+
+    status: the RMCP+ status code that it gave; 0 where it gave none.
+    wrong_password: its own proof shows that it has another password than ours.
+    """
+
+    def __init__(self, words: str, status: int, *, wrong_password: bool = False) -> None:
+        super().__init__(words)
+        self.status = status
+        self.wrong_password = wrong_password
+
+
+class OldProtocol(Exception):
+    """The BMC speaks IPMI 1.5 only."""
+
+
+class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
+    """A session whose keys are agreed on when it is made."""
+
+    def __init__(self, line: socket.socket, username: bytes, password: bytes, *, first_answer_s: float) -> None:
+        """Log in. The socket stays the caller's where this raises.
+
+        Args:
+            line: a UDP socket that is connected to the BMC.
+            username: at most 16 bytes.
+            password: at most 20 bytes.
+            first_answer_s: how long to wait for a sign of life.
+
+        Raises:
+            Silent, NoAnswer, LoginRefused, OldProtocol, OSError.
+        """
+        self._line = line
+        self._began_s = self._sent_s = time.monotonic()
+        self._first_end_s = self._began_s + first_answer_s
+        self._beginnings = 1
+        self._alive = False
+        self._status = 0
+        self.sequencenumber: int = 0
+        self.confalgo: int | str = 0
+        self.patience_s = first_answer_s * FIRST_AGAIN_SHARE
+        super().__init__("", username, password)
+
+    def close_blindly(self) -> None:
+        """Close what the BMC may hold for open though we do not know it, and be as before the login."""
+        if self.sessioncontext in ("EXPECTINGRAKP4", "ESTABLISHED"):
+            self.sessionid, self.sequencenumber = self.pendingsessionid, self.sequencenumber or 1
+            self.integrityalgo, self.confalgo, self.lastpayload = self.attemptedhash, "aes", None
+            with contextlib.suppress(OSError):
+                self._send_ipmi_net_payload(APP, CLOSE_SESSION, struct.pack("<I", self.sessionid), retry=False)
+        self.sessionid = self.integrityalgo = self.confalgo = self.sequencenumber = 0
+
+    def receive(self, end_s: float) -> bool:
+        """Take one packet in; False where none comes before that moment. Raises OSError: nobody listens there."""
+        left_s = end_s - time.monotonic()
+        if left_s <= 0:
+            return False
+        self._line.settimeout(left_s)
+        try:
+            packet = self._line.recv(_LONGEST_PACKET)
+        except TimeoutError:
+            return False
+        if packet[:1] == _RMCP and packet[2:4] == _IPMI_CLASS:
+            # One that is cut short, or makes no sense, is as good as lost.
+            with contextlib.suppress(IndexError, ValueError, struct.error):
+                self._handle_ipmi_packet(bytearray(packet))
+        return True
+
+    # What pyghmi's session calls, as it was made to run in another loop.
+
+    def _assignsocket(self) -> socket.socket:
+        return self._line
+
+    def login(self) -> None:
+        """Begin the login, or begin it anew with less privilege."""
+        self._initsession()
+        self.logontries = 0  # it begins nothing anew by itself
+        self._get_channel_auth_cap()
+
+    def _initsession(self) -> None:
+        super()._initsession()
+        # It always takes the same number: a packet that was meant for an earlier session could be taken for ours, and
+        # show a wrong password.
+        self.localsid = random.SystemRandom().randrange(1, 0x7FFFFFFF)
+        self.remseqnumber = 0
+
+    def wait_for_rsp(self, timeout: float | None = None, callout: bool = True) -> None:  # noqa: FBT001, FBT002  # its names
+        """Wait for one packet of the login, as long as its step may take."""
+        del timeout, callout
+        end_s = self._sent_s + self.patience_s
+        if not self.receive(min(end_s, self._began_s + LOGIN_S if self._alive else self._first_end_s)):
+            self._step_lost()
+
+    def _step_lost(self) -> None:
+        now_s = time.monotonic()
+        if not self._alive:
+            if now_s >= self._first_end_s:
+                raise Silent
+            self.send_payload()
+            return
+        self.close_blindly()
+        if self._beginnings >= BEGINNINGS or now_s >= self._began_s + LOGIN_S:
+            raise NoAnswer(_UNKNOWN_USER if self.sessioncontext == "EXPECTINGRAKP2" else "the login")
+        self._beginnings += 1
+        self._open_rmcpplus_request()
+
+    def _got_channel_auth_cap(self, response: dict[str, Any]) -> None:
+        if not self._alive:
+            self._alive = True
+            waited_s = (time.monotonic() - self._began_s) * PATIENCE_FACTOR
+            self.patience_s = min(max(waited_s, LEAST_PATIENCE_S), MOST_PATIENCE_S)
+        if response["code"]:
+            raise OldProtocol  # it does not understand the question for IPMI 2.0
+        super()._got_channel_auth_cap(response)
+
+    def _get_session_challenge(self) -> None:
+        raise OldProtocol
+
+    def _got_rmcp_response(self, data: bytearray) -> Any:
+        self._status = data[1]
+        return super()._got_rmcp_response(data)
+
+    def _got_rakp2(self, data: bytearray) -> Any:
+        self._status = data[1]
+        return super()._got_rakp2(data)
+
+    def _got_rakp4(self, data: bytearray) -> Any:
+        self._status = data[1]
+        return super()._got_rakp4(data)
+
+    def _req_priv_level(self) -> None:
+        """The keys are agreed on: pyghmi's loop ends here, the rest is asked without it."""
+        self.logged = 1
+        self.logging = False
+
+    def onlogon(self, parameter: dict[str, Any]) -> None:
+        """The login has failed."""
+        raise LoginRefused(parameter["error"], self._status, wrong_password=self.sessioncontext == "FAILED")
+
+    def _xmit_packet(self, *_: Any, **__: Any) -> None:
+        if self.sequencenumber:
+            self.sequencenumber += 1
+        self._sent_s = time.monotonic()
+        self._line.send(self.netpacket)

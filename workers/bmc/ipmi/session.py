@@ -1,0 +1,149 @@
+"""BMCs of the IPMI kind."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.machine.model import Ipmi, PowerState
+from workers.bmc.client import Bmc
+from workers.bmc.errors import BmcError, BmcRefused, BmcUnreachable, BmcUnsupported
+from workers.bmc.ipmi import boot
+from workers.bmc.ipmi.codes import INVALID_DATA, NOT_IN_THIS_STATE, completion_error
+from workers.bmc.ipmi.connect import log_in, why
+from workers.bmc.ipmi.device import described
+from workers.bmc.ipmi.login import NoAnswer
+from workers.bmc.ipmi.target import shown
+from workers.bmc.ipmi.wire import Answer, Wire
+from workers.bmc.known import BmcKind, Known
+from workers.bmc.quirks import Effect, has
+
+log = structlog.get_logger()
+
+CHASSIS, APP = 0, 6
+GET_DEVICE_ID, CHASSIS_STATUS, CHASSIS_CONTROL = 1, 1, 2
+OFF, ON, CYCLE, RESET = 0, 1, 2, 3
+# A login that has worked, or a BMC that is known to refuse right ones now and then: believe the third in a row.
+PATIENT_REFUSALS = 3
+
+
+def open_ipmi(ipmi: Ipmi, known: Known | None, *, login_worked: bool = False) -> Bmc:
+    """Log in. Raises BmcError.
+
+    Args:
+        ipmi: address and login.
+        known: what an earlier session found out; None asks the BMC what it is.
+        login_worked: this very login has worked with this BMC before.
+    """
+    patient = login_worked or (known is not None and has(Effect.PATIENT_LOGIN, known))
+    bmc = IpmiBmc(ipmi, known, log_in(ipmi, PATIENT_REFUSALS if patient else 1))
+    if known is None:
+        try:
+            bmc.describe()
+        except (BmcRefused, BmcUnsupported) as error:
+            log.debug("bmc_not_described", error=str(error))  # it has power to switch all the same
+        except BaseException:
+            bmc.close()
+            raise
+    return bmc
+
+
+class IpmiBmc:
+    """A session with one BMC. A question that finds it lost logs in anew; a command never does."""
+
+    def __init__(self, ipmi: Ipmi, known: Known | None, wire: Wire) -> None:
+        self._ipmi = ipmi
+        self._place = shown(ipmi)
+        self._known = known or Known(BmcKind.IPMI)
+        self._wire: Wire | None = wire
+
+    @property
+    def known(self) -> Known:
+        """What the BMC said of itself, in this session or before."""
+        return self._known
+
+    def describe(self) -> Known:
+        """Get Device ID."""
+        self._known = described(self._question("what it is", APP, GET_DEVICE_ID))
+        return self._known
+
+    def power_state(self) -> PowerState:
+        """Get Chassis Status."""
+        data = self._question("its power state", CHASSIS, CHASSIS_STATUS)
+        if not data:
+            raise BmcRefused(f"the BMC at {self._place} answered its power state with nothing", executed=False)
+        return PowerState.ON if data[0] & 1 else PowerState.OFF
+
+    def power_on(self) -> None:
+        """Chassis Control, power up."""
+        self._switch("power on", ON, PowerState.ON)
+
+    def power_off(self) -> None:
+        """Chassis Control, power down."""
+        self._switch("power off", OFF, PowerState.OFF)
+
+    def reboot(self) -> None:
+        """Chassis Control, power cycle; hard reset where the BMC has no cycle, which is optional for it."""
+        answer = self._command("power cycle", CHASSIS_CONTROL, bytes([CYCLE]))
+        if answer.code == NOT_IN_THIS_STATE:
+            words = f"the BMC at {self._place} does not power cycle in the present state: the machine is off, or starts"
+            raise BmcUnsupported(words, executed=False)
+        if answer.code == INVALID_DATA:
+            self._done("reset", self._command("reset", CHASSIS_CONTROL, bytes([RESET])))
+        else:
+            self._done("power cycle", answer)
+
+    def arm_pxe(self, mode: str) -> str:
+        """Set System Boot Options, network once; the answer is what is read back instead."""
+        kept = self._command("boot options", boot.SET_OPTIONS, boot.KEEP)
+        if kept.code not in boot.NOT_KEPT:
+            self._done("boot options", kept)
+        self._done("boot options", self._command("boot options", boot.SET_OPTIONS, boot.once(mode)))
+        try:
+            return boot.difference(self._question("the boot options", CHASSIS, boot.GET_OPTIONS, boot.WHICH), mode)
+        except (BmcRefused, BmcUnsupported) as error:
+            return str(error)
+        except BmcError as error:
+            error.executed = True
+            raise
+
+    def close(self) -> None:
+        """Close the session, so that its slot is free."""
+        wire, self._wire = self._wire, None
+        if wire is not None and not wire.end():
+            log.debug("bmc_session_not_closed", address=self._place)
+
+    def _switch(self, what: str, control: int, wanted: PowerState) -> None:
+        answer = self._command(what, CHASSIS_CONTROL, bytes([control]))
+        if answer.code == NOT_IN_THIS_STATE and self.power_state() is wanted:
+            return  # some refuse to power on what is on
+        self._done(what, answer)
+
+    def _done(self, what: str, answer: Answer) -> None:
+        if answer.code:
+            raise completion_error(self._place, what, answer.code, command=True)
+
+    def _command(self, what: str, command: int, data: bytes) -> Answer:
+        """Send it once. Raises BmcUnreachable."""
+        if self._wire is None:
+            words = f"the session with the BMC at {self._place} was lost before {what} was sent"
+            raise BmcUnreachable(words, executed=False)
+        try:
+            return self._wire.command(CHASSIS, command, data)
+        except (NoAnswer, OSError) as error:
+            words = f"the BMC at {self._place} did not answer {what}{why(error)}"
+            raise BmcUnreachable(words, executed=None) from None
+
+    def _question(self, what: str, netfn: int, command: int, data: bytes = b"") -> bytes:
+        """What it answers. Raises BmcError, of which `executed` says that nothing was commanded."""
+        if self._wire is None:
+            self._wire = log_in(self._ipmi, 1)
+        try:
+            answer = self._wire.ask(netfn, command, data)
+        except (NoAnswer, OSError) as error:
+            self._wire.leave()
+            self._wire = None
+            words = f"the BMC at {self._place} does not answer {what}{why(error)}"
+            raise BmcUnreachable(words, executed=False) from None
+        if answer.code:
+            raise completion_error(self._place, what, answer.code)
+        return answer.data
