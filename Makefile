@@ -8,7 +8,7 @@ ARGS ?=
 SIDE_BY_SIDE := -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab ipxe test test-firmware test-interop check bench bench-omni bench-boot faults protos docs clean
+.PHONY: help setup lab ipxe test test-firmware test-interop check bench bench-omni bench-boot bench-bmc faults protos docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-omni: $(STAMP) ## what the wire to Omni carries, and what watching takes, 
 
 bench-boot: $(STAMP) ## a storm of 1,000 machines that boot, and boots in steady state; one minute
 	@$(BIN)/python -m lab.bench.boot $(ARGS)
+
+bench-bmc: $(STAMP) ## a sweep of the power of 1,000 BMCs of each kind, with its bound; some three minutes; ARGS='api ipmi'
+	@$(BIN)/python -m lab.bench.bmc $(ARGS)
 
 protos: $(STAMP) ## generate protos/gen from the .proto files
 	@$(BIN)/python -m protos.generate

@@ -23,6 +23,13 @@ def cpu_s(pids: list[int]) -> float:
     return sum(sum(int(field) for field in _stat(pid)[11:15]) for pid in pids) / _TICKS_A_SECOND
 
 
+def busy_s() -> float:
+    """Seconds of processor time of all that has run on this host."""
+    fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _idle, _waiting, *interrupts = fields
+    return (user + nice + system + sum(interrupts)) / _TICKS_A_SECOND
+
+
 def pss_mb(pids: list[int]) -> float:
     """Memory of these in MB, what they share counted once."""
     return sum(_pss_kb(pid) for pid in pids) / 1024

@@ -93,13 +93,17 @@ class Watched:
         calls = -1
         while time.monotonic() - changed_s < QUIET_S:
             if time.monotonic() - began_s > SETTLED_LIMIT_S:
-                raise TimeoutError(f"the watcher has not settled:\n{self._log.read_text()[-2000:]}")
+                raise TimeoutError(f"the watcher has not settled:\n{self.last_words()}")
             time.sleep(LOOK_S)
             found = health(self.client)
             now = self.omni.do(lambda o: sum(n for name, n in o.calls.items() if "Health" not in name))
             if now != calls or not (found.omni_connected and found.mirror_complete):
                 calls, changed_s = now, time.monotonic()
         return changed_s - began_s
+
+    def last_words(self) -> str:
+        """The end of what the processes have logged."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
     def _start_redis(self, folder: Path, ends: ExitStack) -> None:
         """As `omni-metal run` does. Not by its own means: between fork and exec they run Python, beside our threads."""

@@ -1,8 +1,8 @@
 """Many virtual BMCs of one kind in a process of their own, for measurements.
 
 Each BMC has an address of its own in the loopback network, and all have the same port. One line of JSON says when all
-listen, and where; SIGTERM or SIGINT ends the process with one more, which says what they were asked for and what that
-has cost.
+listen, and where; one for each button that is pressed, where that is wanted, says when, by the monotonic clock; SIGTERM
+or SIGINT ends the process with one more, which says what they were asked for and what that has cost.
 """
 
 from __future__ import annotations
@@ -31,11 +31,17 @@ FILES_PER_BMC: Final = 8
 FILES_BESIDE: Final = 64
 
 
+def machine_id(index: int) -> str:
+    """The machine at the BMC that is so far from the first one."""
+    return f"6d657461-6c00-4000-8000-{index + 1:012x}"
+
+
 class FleetMachine:
     """A machine that is nothing but its power. presses: how often each button was pressed."""
 
-    def __init__(self, machine_id: str) -> None:
+    def __init__(self, machine_id: str, tell: Callable[[dict[str, object]], None] | None = None) -> None:
         self.machine_id = machine_id
+        self._tell = tell
         self.powered_on = False
         self.armed = False
         self.presses: Counter[Button] = Counter()
@@ -43,6 +49,8 @@ class FleetMachine:
     def commanded(self, button: Button) -> None:
         """The BMC was told to press this button."""
         self.presses[button] += 1
+        if self._tell is not None:
+            self._tell({"machine_id": self.machine_id, "pressed": button.value, "at_s": time.monotonic()})
         match button:
             case Button.PXE_BOOT:
                 self.armed = True
@@ -152,7 +160,7 @@ class Fleet:
         }
 
     def _bmc(self, index: int, odds: Odds) -> VirtualBmc:
-        machine = FleetMachine(f"6d657461-6c00-4000-8000-{index + 1:012x}")
+        machine = FleetMachine(machine_id(index), _say if self._given.tell_presses else None)
         bmc = self._kind.make(machine, Dice(odds, f"{self._given.seed}/{index}"), Ledger())
         bmc.status_delay_s = self._given.latency_s
         bmc.set_login(self._given.username, self._given.password)
@@ -176,6 +184,7 @@ def _parser(kind: FleetKind) -> argparse.ArgumentParser:
     parser.add_argument("--username", default="admin", help="the user that may log in (admin)")
     parser.add_argument("--password", default="admin", help="that user's password (admin)")
     parser.add_argument("--faults", default="", help="how likely faults are: explicit=0.1,packet-loss=0.03 (none)")
+    parser.add_argument("--tell-presses", action="store_true", help="a line more for each button when it is pressed")
     parser.add_argument("--seed", default="0", help="what chance begins with: the same fails the same (0)")
     return parser
 

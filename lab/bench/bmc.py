@@ -1,0 +1,103 @@
+"""`make bench-bmc`: how long one sweep of the power of 1,000 BMCs takes, of each kind; exit status 1 if a bound breaks.
+
+Each answer takes 100 ms, and one BMC in twenty never answers. The real watcher, Redis and workers read them, with one
+process for the sweep. The virtual BMCs and the stand-in Omni run on the same processors as these; what they take of
+them is told, and a sweep is judged by its time less that time spread over all processors, which is still more than it
+would take against BMCs elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from lab.bench.bmc_fleet import API, IPMI, REDFISH, BmcFleet, FleetProgram
+from lab.bench.bmc_site import BmcSite, Sweep, processors
+from lab.bench.rows import Row, table
+from lab.bmc.chassis import Button
+from lab.product import ProductError
+
+MACHINES: Final = 1_000
+KINDS: Final = {"api": API, "ipmi": IPMI, "redfish": REDFISH}
+ORDERS: Final = 5
+# A person who switches a machine on looks away after about as long.
+ORDER_LIMIT_S: Final = 2.0
+
+
+def measure(program: FleetProgram, machines: int) -> list[Row]:
+    """Sweep twice, with power-ons in the second. Raises TimeoutError, ProductError."""
+    with BmcSite(program, machines) as site:
+        first = site.sweep()
+        site.rest()
+        steady = site.sweep(site.fleet.living[:: max(1, len(site.fleet.living) // ORDERS)][:ORDERS])
+        starts_s, ons_s = site.told_after_s(Button.PXE_BOOT), site.told_after_s(Button.POWER_ON)
+        site.rest()
+    living = len(site.fleet.living)
+    return [
+        *judge_sweep(program, living, "first", first, bound_s=None),
+        *judge_sweep(program, living, "steady", steady, bound_s=program.limit_s),
+        judge_orders(program, starts_s, ons_s),
+        *judge_manners(program, site.fleet),
+    ]
+
+
+def judge_sweep(program: FleetProgram, living: int, which: str, sweep: Sweep, *, bound_s: float | None) -> list[Row]:
+    """What to say of a sweep. bound_s: None where it is only told."""
+    what = f"{program.name}: {which} sweep of {living:,} that answer"
+    parts = f"{sweep.wall_s:.1f} s less {sweep.stand_ins_s:.1f} s of stand-ins on {processors()} processors"
+    each_ms = 1000 * sweep.provider_s / max(1, living)
+    return [
+        Row(
+            what,
+            f"{sweep.own_s:.1f} s ({parts})",
+            f"at most {bound_s:g} s" if bound_s else "",
+            None if bound_s is None else sweep.own_s <= bound_s,
+        ),
+        Row(f"{what}: not read", str(sweep.unread), "none", sweep.unread == 0),
+        Row(f"{what}: processor time of the provider", f"{sweep.provider_s:.1f} s, {each_ms:.1f} ms each"),
+        Row(f"{what}: processor time of all else on this host", f"{sweep.others_s:.1f} s"),
+    ]
+
+
+def judge_orders(program: FleetProgram, starts_s: Sequence[float], ons_s: Sequence[float]) -> Row:
+    """What to say of power-ons that were wanted during a sweep."""
+    longest_s = max(starts_s, default=float("inf"))
+    return Row(
+        f"{program.name}: from Omni's wish, amid a sweep, to the first command at the BMC (to its power-on)",
+        f"at most {longest_s:.2f} s ({max(ons_s, default=float('inf')):.2f} s), {len(starts_s)} machines",
+        f"at most {ORDER_LIMIT_S:g} s",
+        longest_s <= ORDER_LIMIT_S,
+    )
+
+
+def judge_manners(program: FleetProgram, fleet: BmcFleet) -> list[Row]:
+    """What to say of how the BMCs were treated, once all of it has ended."""
+    counts = fleet.counts
+    most, left = int(counts["most_users"]), int(counts["sessions"])
+    return [
+        Row(f"{program.name}: most users of a BMC at a time", str(most), "1", most == 1),
+        Row(f"{program.name}: sessions left open", str(left), "none", left == 0),
+    ]
+
+
+def main() -> int:
+    """Measure and print; the answer is the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m lab.bench.bmc", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("kinds", nargs="*", choices=list(KINDS), help="which are measured (all)")
+    parser.add_argument("--machines", type=int, default=MACHINES, help="how many BMCs of each kind (1000)")
+    given = parser.parse_args()
+    rows: list[Row] = []
+    try:
+        for kind in given.kinds or KINDS:
+            rows += measure(KINDS[kind], given.machines)
+    except (ProductError, TimeoutError) as error:
+        sys.stderr.write(f"omni-metal bench: {error}\n")
+        rows.append(Row("nothing more was measured", str(error).partition("\n")[0], "", holds=False))
+    sys.stdout.write(table(rows))
+    return 1 if any(row.holds is False for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
