@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, TextIO
 
+from lab.by_kind import by_kind, in_words, slowest_s
 from lab.fetch import FetchError, fetch
 from lab.product import Product
 from lab.rack import Rack
@@ -53,27 +54,36 @@ class Account:
             "machines": len(rack.machines),
             "startup_s": round(self.startup_s, 2),
             "total_s": round(self.elapsed_s(), 2),
-            "lives": [[{"step": told.step, "took_s": round(told.took_s, 2)} for told in life] for life in self.lives],
+            "lives": [[_step(told, rack) for told in life] for life in self.lives],
             "missing": {"step": unfinished.step, "machines": unfinished.missing} if unfinished else None,
             "error": self.error or None,
             "complaints": rack.complaints(),
             "machine_counts": dict(sorted(rack.counts().items())),
             "bmc_calls": dict(sorted(rack.commands().items())),
+            "bmc_kinds": {kind.value: asdict(told) for kind, told in by_kind(rack.machines).items()},
             "factory_calls": dict(sorted(rack.factory.calls.items())),
         }
 
 
+def _step(told: Told, rack: Rack) -> dict[str, Any]:
+    slowest = {kind.value: round(took_s, 2) for kind, took_s in slowest_s(told, rack.machines).items()}
+    return {"step": told.step, "took_s": round(told.took_s, 2), "slowest_s": slowest}
+
+
 def tell_summary(account: Account, rack: Rack, out: TextIO) -> None:
     """Say how it went when all went well."""
-    counts, commands = rack.counts(), rack.commands()
-    did = ", ".join(f"{count} {name}" for name, count in sorted(commands.items()))
+    counts = rack.counts()
     lives = sum(not any(told.missing for told in life) for life in account.lives)
     print(f"the whole life of {len(rack.machines)} machines, {lives} times, in {account.elapsed_s():.1f} s", file=out)
     print(
         f"wipes: {counts['wipe done']} done, {counts['wipe failed']} failed, {counts['wipe cut short']} cut short",
         file=out,
     )
-    print(f"asked of the BMCs: {did}", file=out)
+    for kind, told in by_kind(rack.machines).items():
+        took_s = sum(slowest_s(step, rack.machines).get(kind, 0.0) for life in account.lives for step in life)
+        print(f"{told.machines} {kind.value}: {took_s:.1f} s; asked for {in_words(told.calls)}", file=out)
+        if told.faults.total():
+            print(f"  wrong by the dice: {in_words(told.faults)}", file=out)
 
 
 async def tell_failure(account: Account, rack: Rack, product: Product, out: TextIO) -> None:

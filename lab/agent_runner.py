@@ -12,7 +12,10 @@ from lab.wiping import WipeFailedError
 
 
 class MachineAgent:
-    """Answers for one machine. The power is managed over the HTTP API kind, as in the agent's test mode."""
+    """Answers for one machine.
+
+    The agent says where the BMC is and makes the provider's user there; as in its test mode, it may name the API kind.
+    """
 
     def __init__(self, machine: VirtualMachine) -> None:
         self._machine = machine
@@ -22,7 +25,7 @@ class MachineAgent:
         await self._called("hello")
 
     async def get_power_management(self) -> IpmiAddress | None:
-        """Where the machine's IPMI is, if it has one."""
+        """Where the machine's BMC is, if it has one with a login."""
         await self._called("get power management")
         return IpmiAddress(*self._machine.ipmi) if self._machine.ipmi else None
 
@@ -36,6 +39,7 @@ class MachineAgent:
             self._machine.counts["BMC user refused"] += 1
             words = f"ipmitool user set password 4 {login.password}: command failed"
             raise AgentRefusal(grpc.StatusCode.UNKNOWN, words)
+        self._machine.bmc.set_login(login.username, login.password)
 
     async def wipe_disks(self, zeroes: bool) -> None:  # noqa: ARG002, FBT001 - zeroes take no longer here
         """Wipe the machine's disks."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from lab.bmc.chassis import BmcKind
 from lab.firmware import Identity, TalosImage
 from lab.tls import Trust
 
@@ -41,7 +42,8 @@ class Hardware:
     image: what it was booted into over the network.
     trust: whom the programs in it trust.
     counts: everything that has happened to it, by name.
-    ipmi: the address and port of its IPMI as its agent tells them; None where it has the HTTP API kind.
+    ipmi: the address and port of its BMC as its agent tells them; None where it has the HTTP API kind.
+    kind: of its BMC.
     passwords: those that its BMC user was to have, and refuse_bmc_users: how often that fails, quoting the password.
     complaints: what must never happen to a machine.
     last_error: why its last attempt at something failed.
@@ -60,6 +62,7 @@ class Hardware:
         self.complaints: list[str] = []
         self.last_error = ""
         self.ipmi: tuple[str, int] | None = None
+        self.kind = BmcKind.API
         self.passwords: list[str] = []
         self.refuse_bmc_users = 0
 

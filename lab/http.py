@@ -22,6 +22,10 @@ class RequestError(Exception):
     """What came is no HTTP request that this server reads; the connection is closed."""
 
 
+class NoAnswer(Exception):
+    """Raised by a handler: the connection is cut instead of answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request; header names are in lower case."""
@@ -170,6 +174,9 @@ class _Connection(asyncio.Protocol):
             request = self._waiting.pop(0)
             try:
                 response = await self._handler(request)
+            except NoAnswer:
+                self.abort()
+                return
             except Exception as error:  # noqa: BLE001 - the outer edge: the client must not be left waiting
                 response = Response.text(f"{type(error).__name__}: {error}\n", 500)
             self._write(response.render(keep_alive=request.keep_alive, with_body=request.method != "HEAD"))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from lab.bmc.api import VirtualApiBmc
-from lab.bmc.chassis import Button
+from lab.bmc.chassis import Button, VirtualBmc
 from lab.booting import Boot, Surroundings
 from lab.firmware import Identity
 from lab.hardware import Hardware, Stage
@@ -20,15 +20,18 @@ AGENT_RESTART_S: Final = 1.0  # Talos restarts an ended agent after about this t
 
 RunAgent = Callable[["VirtualMachine", str], Awaitable[None]]
 """Runs an agent for a machine, dialling an address, until its tunnel ends; cancelled when the power goes."""
+MakeBmc = Callable[["VirtualMachine"], VirtualBmc]
 
 
 class VirtualMachine(Hardware):
     """One machine. All methods belong to the event loop that it runs in."""
 
-    def __init__(self, identity: Identity, around: Surroundings, run_agent: RunAgent) -> None:
+    def __init__(
+        self, identity: Identity, around: Surroundings, run_agent: RunAgent, make_bmc: MakeBmc = VirtualApiBmc
+    ) -> None:
         super().__init__(identity)
         self.around = around
-        self.bmc = VirtualApiBmc(self)
+        self.bmc = make_bmc(self)
         self.agent_hangs = False
         self._run_agent = run_agent
         self._boot: asyncio.Task[None] | None = None

@@ -28,6 +28,7 @@ from lab.options import LabOptions, parse
 from lab.places import flower_place, pages_place
 from lab.product import Elsewhere, Product, ProductError
 from lab.rack import Rack
+from lab.rack_bmcs import RackError
 from lab.screen import Scene, Screen, choose_screen
 from lab.story import Story
 
@@ -74,6 +75,10 @@ async def _run(options: LabOptions) -> int:
     try:
         with _logging_to(folder / "rack.log"):
             status = await _run_in(folder, options)
+    except RackError as error:
+        sys.stderr.write(f"omni-metal lab: {error}\n")
+        return FAILED
+    else:
         keep = keep or status != 0
         return status
     finally:

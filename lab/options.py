@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from config.durations import parse_duration
+from lab.bmc.chassis import BmcKind
+from lab.bmc.dice import Fault, Odds
+from lab.bmc.kinds import ALL_KINDS, parse_kinds
 from lab.ports import HOST, usual_or_free
 from lab.rack import RackOptions
+from lab.rack_bmcs import NETWORK
 
 API_PORT: Final = 50042
 GATEWAY_PORT: Final = 50044
@@ -77,6 +82,22 @@ def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         given.host = socket.gethostbyname(given.host)  # BMCs are known by addresses
     except OSError as error:
         parser.error(f"--host={given.host}: {error.strerror}; name an address of this host")
+    _check_bmcs(parser, given)
+
+
+def _check_bmcs(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Read what is said of the BMCs. Those that have an address each are for a provider of ours on this host."""
+    near = not given.stand_ins and ipaddress.ip_address(given.host).is_loopback
+    try:
+        given.bmc_kinds = parse_kinds(given.bmc_kinds) if given.bmc_kinds else ALL_KINDS if near else (BmcKind.API,)
+    except ValueError as error:
+        parser.error(f"--bmc-kinds: {error}")
+    if not near and set(given.bmc_kinds) != {BmcKind.API}:
+        parser.error("--bmc-kinds: with --stand-ins or --host there is api alone; the others listen on loopback")
+    try:
+        given.dice = Odds.parse(given.dice)
+    except ValueError as error:
+        parser.error(f"--dice: {error}")
 
 
 def _rack(given: argparse.Namespace) -> RackOptions:
@@ -91,6 +112,9 @@ def _rack(given: argparse.Namespace) -> RackOptions:
         omni_port=given.omni_port,
         factory_port=given.factory_port,
         secure=not given.stand_ins and not given.plain_omni,
+        kinds=given.bmc_kinds,
+        odds=given.dice,
+        dice_seed=given.dice_seed,
     )
 
 
@@ -112,12 +136,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--api-port", type=int, metavar="PORT", help=f"of the provider ({API_PORT}, else a free one)")
     parser.add_argument("--min-reboot-interval", default="5s", metavar="TIME", help="the provider's cooldown (5s)")
     parser.add_argument("--plain-omni", action="store_true", help="an Omni without TLS that asks nobody who they are")
+    _add_bmcs(parser.add_argument_group("BMCs"))
     alone = parser.add_argument_group("stand-ins for a provider that runs elsewhere")
     alone.add_argument("--stand-ins", metavar="URL", help="start no provider: the machines find one at this URL")
     alone.add_argument("--host", default=HOST, metavar="HOST", help=f"address of all stand-ins ({HOST})")
     alone.add_argument("--omni-port", type=int, default=0, metavar="PORT", help="of Omni (a free one)")
     alone.add_argument("--factory-port", type=int, default=0, metavar="PORT", help="of the image factory (a free one)")
     return parser
+
+
+def _add_bmcs(group: argparse._ArgumentGroup) -> None:
+    kinds = f"kinds that the machines take in turn ({','.join(ALL_KINDS)}; api alone with --stand-ins, and with a "
+    kinds += f"--host that is not loopback, since the others listen in {NETWORK})"
+    odds = f"how likely BMCs fail: explicit=0.1,packet-loss=0.03 (never; {', '.join(Fault)}, and slow-s)"
+    group.add_argument("--bmc-kinds", metavar="KINDS", help=kinds)
+    group.add_argument("--dice", default="", metavar="ODDS", help=odds)
+    group.add_argument("--dice-seed", type=int, default=0, metavar="N", help="the same N gives the same faults (0)")
 
 
 def _with_defaults(passed_on: Sequence[str], *, once: bool) -> tuple[str, ...]:

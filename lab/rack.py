@@ -8,10 +8,9 @@ async with Rack(RackOptions(machines=3)) as rack:
 from __future__ import annotations
 
 import asyncio
-import resource
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,7 +18,10 @@ import grpc
 
 from config.options import OPTIONS
 from lab.agent_runner import run_agent
-from lab.bmc.chassis import Button
+from lab.bmc.api import VirtualApiBmc
+from lab.bmc.chassis import BmcKind, Button
+from lab.bmc.conduct import misconduct
+from lab.bmc.dice import Odds
 from lab.booting import Surroundings
 from lab.factory import ImageFactory
 from lab.firmware import Identity
@@ -29,6 +31,8 @@ from lab.omni import StandInOmni
 from lab.omni.certificates import make_certificate
 from lab.omni.keys import make_key
 from lab.omni.signatures import Signatures
+from lab.open_files import allow_open_files
+from lab.rack_bmcs import RackBmcs
 from lab.statefiles import write_state_files
 from lab.wiping import WipePlan
 
@@ -51,6 +55,8 @@ class RackOptions:
     secure: Omni serves TLS and wants signed calls, as a real one does.
     old_omni: Omni is of a version that has no ProviderJoinConfigs.
     state_dir: where the files that name the BMCs are written; None is a temporary folder.
+    kinds: of BMCs; the machines take them in turn.
+    odds: how likely each fault is at each BMC; dice_seed: the same seed gives the same faults.
     """
 
     machines: int = 6
@@ -73,6 +79,9 @@ class RackOptions:
     secure: bool = False
     old_omni: bool = False
     state_dir: Path | None = None
+    kinds: tuple[BmcKind, ...] = (BmcKind.API,)
+    odds: Odds = field(default_factory=Odds)
+    dice_seed: int = 0
 
 
 class Rack:
@@ -91,6 +100,7 @@ class Rack:
         )
         self.omni_url = ""
         self.omni_port = self.options.omni_port
+        self.bmcs = RackBmcs(self.options.kinds, self.options.odds, self.options.dice_seed, self.options.host)
         self.machines = tuple(self._machine(index) for index in range(self.options.machines))
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -103,12 +113,11 @@ class Rack:
 
     async def start(self) -> None:
         """Open all ports and write the state files. The machines stay off."""
-        _allow_open_files(FILES_PER_MACHINE * len(self.machines) + FILES_BESIDE)
+        allow_open_files(FILES_PER_MACHINE * len(self.machines) + FILES_BESIDE)
         try:
             await self.start_omni()
             await self.factory.serve(self.options.host, self.options.factory_port)
-            for machine in self.machines:
-                await machine.bmc.serve(self.options.host)
+            await self.bmcs.serve(self.machines)
             write_state_files(self.state_dir, self.machines)
         except BaseException:
             await self.stop()
@@ -161,6 +170,7 @@ class Rack:
             f"--api-port={self.options.provider_port}",
             "--agent-test-mode",
             "--disable-dhcp-proxy",
+            *self.bmcs.provider_options(),
             *(["--insecure-skip-tls-verify"] if self.options.secure else []),
         ]
 
@@ -193,8 +203,11 @@ class Rack:
         return total
 
     def complaints(self) -> list[str]:
-        """What should never have happened: to a machine, or a call that Omni allows no provider."""
+        """What should never have happened: to a machine, to its BMC, or a call that Omni allows no provider."""
         told = [f"{machine.id}: {words}" for machine in self.machines for words in machine.complaints]
+        for machine in self.machines:
+            wrong = misconduct(machine.bmc.ledger, machine.bmc.dice.odds)
+            told += [f"{machine.id} ({machine.kind.value}): {words}" for words in wrong]
         return told + [f"Omni refused a call: {words}" for words in self.omni.refused]
 
     def _omni(self) -> StandInOmni:
@@ -225,15 +238,9 @@ class Rack:
             wipe_s=self.options.wipe_s,
             wipes=self.wipes,
         )
-        machine = VirtualMachine(identity, around, run_agent)
+        machine = VirtualMachine(identity, around, run_agent, lambda machine: self.bmcs.make(index, machine))
+        machine.kind = self.bmcs.kind(index)
         machine.bmc.status_delay_s = self.options.status_delay_s
-        machine.bmc.command_delay_s = self.options.command_delay_s
+        if isinstance(machine.bmc, VirtualApiBmc):
+            machine.bmc.command_delay_s = self.options.command_delay_s
         return machine
-
-
-def _allow_open_files(wanted: int) -> None:
-    """Raise the soft limit of open files, as far as the hard limit allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

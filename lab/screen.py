@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.machine.model import PowerState
+from lab.by_kind import count_kinds
 from lab.hardware import Stage
 from lab.life import Step
 from lab.machine import VirtualMachine
@@ -69,7 +70,8 @@ class PlainScreen:
 
     def open(self, scene: Scene) -> None:
         """Say where everything is."""
-        self.say(f"{len(scene.rack.machines)} machines; pages {scene.pages}; log {scene.log_path}")
+        machines = scene.rack.machines
+        self.say(f"{len(machines)} machines ({count_kinds(machines)}); pages {scene.pages}; log {scene.log_path}")
         if scene.flower:
             self.say(f"Flower {scene.flower}")
 
@@ -203,7 +205,7 @@ def _row(rack: Rack, machine: VirtualMachine, last: str) -> list[Text]:
         Text("on", style="green") if machine.powered_on else Text("off", style="dim"),
         Text(runs, style=STAGE_STYLES[machine.stage]),
         Text("connected", style="cyan") if machine.tunnel_open else Text(""),
-        Text("set up" if seen.bmc_configured else ""),
+        Text(f"{machine.kind.value}, set up") if seen.bmc_configured else Text(machine.kind.value, style="dim"),
         Text(seen.place),
         Text(", ".join(reported)),
         Text(last, style="dim"),

@@ -10,11 +10,11 @@ from lab.machine import VirtualMachine
 
 
 def write_state_files(folder: Path, machines: Sequence[VirtualMachine]) -> None:
-    """Write one file for each machine; the two layouts that are in use take turns."""
+    """Write one file for each machine with such a BMC; the two layouts that are in use take turns."""
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob("machine-*.config"):
         left_over.unlink()
-    for index, machine in enumerate(machines):
+    for index, machine in enumerate(machine for machine in machines if machine.ipmi is None):
         layout = _new_layout if index % 2 == 0 else _old_layout
         text = json.dumps(layout(machine.id, machine.bmc.host, machine.bmc.port))
         (folder / f"machine-{index:06d}.config").write_text(text, encoding="utf-8")

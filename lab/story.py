@@ -19,12 +19,17 @@ MANY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How a step went. `missing` says by machine what did not come true in time."""
+    """How a step went.
+
+    missing: by machine, what did not come true in time.
+    reached: by machine, after how many seconds it came true.
+    """
 
     step: str
     took_s: float
     machines: int
     missing: dict[str, str] = field(default_factory=dict)
+    reached: dict[str, float] = field(default_factory=dict)
 
 
 class Audience(Protocol):
@@ -66,10 +71,10 @@ class Story:
         if step.act is not None:
             step.act(self._rack)
         self._audience.begun(step)
-        missing = dict.fromkeys(self._rack.machines, "")
+        missing, reached = dict.fromkeys(self._rack.machines, ""), dict[str, float]()
         while missing:
             self._check()
-            missing = self._look(step, missing, began)
+            missing = self._look(step, missing, began, reached)
             if missing and time.monotonic() - began > step.limit_s:
                 break
             if missing:
@@ -79,16 +84,20 @@ class Story:
             time.monotonic() - began,
             len(self._rack.machines),
             {machine.id: words for machine, words in missing.items()},
+            reached,
         )
         self._audience.ended(step, told)
         return told
 
-    def _look(self, step: Step, missing: dict[VirtualMachine, str], began: float) -> dict[VirtualMachine, str]:
+    def _look(
+        self, step: Step, missing: dict[VirtualMachine, str], began: float, reached: dict[str, float]
+    ) -> dict[VirtualMachine, str]:
         still = {}
         for machine in missing:
             words = step.missing(machine, self._rack.observe(machine))
             if words:
                 still[machine] = words
             else:
-                self._audience.reached(step, machine, time.monotonic() - began)
+                reached[machine.id] = time.monotonic() - began
+                self._audience.reached(step, machine, reached[machine.id])
         return still

@@ -22,6 +22,14 @@ class Button(enum.StrEnum):
     PXE_BOOT = "pxeboot"
 
 
+class BmcKind(enum.StrEnum):
+    """How a virtual BMC is spoken to."""
+
+    API = "api"
+    REDFISH = "redfish"
+    IPMI = "ipmi"
+
+
 class Chassis(Protocol):
     """A machine as its BMC sees it. armed: whether its next boot is from the network, once; a boot makes it false."""
 

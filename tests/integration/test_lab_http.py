@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from lab.http import HttpServer, Response
+from lab.http import HttpServer, NoAnswer, Response
 
 pytestmark = pytest.mark.integration
 
@@ -33,3 +33,22 @@ def test_stop_amid_new_connections_leaves_none_open(turns):
     for client in clients:
         with client, contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
+
+
+def test_connection_that_the_handler_drops_ends_without_an_answer():
+    async def answer(request):
+        raise NoAnswer
+
+    async def story():
+        server = HttpServer(answer)
+        reader, writer = await asyncio.open_connection("127.0.0.1", await server.serve())
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        try:
+            return await asyncio.wait_for(reader.read(), 5)
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+            await server.stop()
+
+    assert asyncio.run(story()) == b""

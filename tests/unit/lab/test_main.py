@@ -4,6 +4,7 @@ import pytest
 
 from lab import main as lab_main
 from lab import options as lab_options
+from lab.bmc.dice import Odds
 from lab.places import flower_place, pages_place
 from lab.product import child_environment
 
@@ -102,9 +103,29 @@ def test_omni_of_a_provider_of_ours_is_as_a_real_one_unless_told_otherwise(argv,
     assert lab_main.parse(argv).rack.secure is secure
 
 
+def test_machines_have_all_kinds_of_bmcs_where_the_provider_reaches_loopback():
+    assert lab_main.parse([]).rack.kinds == ("api", "redfish", "ipmi")
+    assert lab_main.parse(["--host=127.0.0.2"]).rack.kinds == ("api", "redfish", "ipmi")
+    assert lab_main.parse(["--host=192.0.2.1"]).rack.kinds == ("api",)
+    assert lab_main.parse(["--stand-ins=http://web:50042"]).rack.kinds == ("api",)
+    assert lab_main.parse(["--bmc-kinds=ipmi, api"]).rack.kinds == ("ipmi", "api")
+
+
+def test_dice_are_those_that_were_asked_for():
+    rack = lab_main.parse(["--dice=explicit=0.1,slow-s=2", "--dice-seed=7"]).rack
+
+    assert (rack.odds, rack.dice_seed) == (Odds(explicit=0.1, slow_s=2.0), 7)
+    assert lab_main.parse([]).rack.odds.fair
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
+        (["--bmc-kinds=api,ssh"], "--bmc-kinds: 'ssh' is none of api, redfish, ipmi"),
+        (["--bmc-kinds=,"], "--bmc-kinds: name one or more of api, redfish, ipmi"),
+        (["--bmc-kinds=ipmi", "--host=192.0.2.1"], "there is api alone; the others listen on loopback"),
+        (["--bmc-kinds=redfish", "--stand-ins=http://web:1"], "there is api alone"),
+        (["--dice=explicit=2"], "--dice: 'explicit=2': a number from 0 to 1 is wanted"),
         (["--stand-ins=http://web:1", "--wipe-with-zeroes"], "no provider here that would take --wipe-with-zeroes"),
         (["--host=no such host"], "name an address of this host"),
     ],

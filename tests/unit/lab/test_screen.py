@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from lab.bmc.chassis import BmcKind
 from lab.hardware import Stage
 from lab.life import Step
 from lab.observed import Observed
@@ -20,6 +21,7 @@ class Machine:
 
     def __init__(self, number):
         self.id = f"machine-{number}"
+        self.kind = list(BmcKind)[number % 2]
 
 
 class Rack:
@@ -39,7 +41,7 @@ def drawn(rack, last):
 def test_table_shows_what_a_machine_does():
     text = drawn(Rack(1), {"machine-0": "BMC set up after 0.4 s"})
 
-    for words in ("machine-0", "agent, wiping", "connected", "set up", "BMC set up after 0.4 s"):
+    for words in ("machine-0", "agent, wiping", "connected", "api, set up", "BMC set up after 0.4 s"):
         assert words in text
 
 
@@ -55,7 +57,7 @@ def test_start_says_what_to_open_in_a_browser(tmp_path):
         )
     )
     pages, flower = out.getvalue().splitlines()
-    assert "2 machines; pages http://127.0.0.1:9/, no login from this host; log " in pages
+    assert "2 machines (1 api, 1 redfish); pages http://127.0.0.1:9/, no login from this host; log " in pages
     assert flower.endswith("Flower http://127.0.0.1:8, user admin")
 
 

@@ -45,6 +45,8 @@ def test_step_ends_when_it_holds_for_all_machines():
     (told,) = asyncio.run(Story(scene, audience, lambda: None).play([step]))
 
     assert (told.missing, told.machines, acted) == ({}, 2, [scene])
+    assert sorted(told.reached) == ["1", "2"]
+    assert 0 <= told.reached["1"] <= told.reached["2"] <= told.took_s
     assert audience.heard == [
         ("begun", "slow"),
         ("reached", "slow", "1"),

@@ -5,7 +5,8 @@ import pytest
 
 from lab.bmc.api import VirtualApiBmc
 from lab.bmc.chassis import Button
-from lab.http import Request
+from lab.bmc.dice import Dice, Fault, Odds
+from lab.http import NoAnswer, Request
 
 
 class Chassis:
@@ -61,3 +62,59 @@ def test_bmc_out_of_order_refuses_everything():
 
     assert [ask(bmc, "GET", "/status").status, ask(bmc, "POST", "/poweron").status] == [500, 500]
     assert chassis.pressed == []
+
+
+def faulty(fault, chassis):
+    return VirtualApiBmc(chassis, Dice(Odds.parse(f"{fault}=1,slow-s=0.05")))
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "pressed"),
+    [
+        (Fault.EXPLICIT, 500, 0),
+        (Fault.SILENT, 200, 0),
+        (Fault.SLOW, 200, 1),
+        (Fault.WRONG_STATE, 200, 1),
+        (Fault.UNAUTHORIZED, 401, 0),
+        (Fault.BUSY, 503, 0),
+    ],
+)
+def test_fault_answers_a_command_and_presses_or_does_not(fault, status, pressed):
+    chassis = Chassis()
+    bmc = faulty(fault, chassis)
+
+    assert ask(bmc, "POST", "/reboot").status == status
+    assert len(chassis.pressed) == bmc.ledger.executed[Button.REBOOT] == pressed
+    assert bmc.calls == {"reboot": 1}
+
+
+@pytest.mark.parametrize(("fault", "pressed"), [(Fault.DROP_AFTER, 1), (Fault.PACKET_LOSS, 0)])
+def test_fault_of_the_line_leaves_a_command_without_an_answer(fault, pressed):
+    chassis = Chassis()
+    bmc = faulty(fault, chassis)
+
+    with pytest.raises(NoAnswer):
+        ask(bmc, "POST", "/poweron")
+    assert len(chassis.pressed) == pressed
+    assert bmc.ledger.users == 0
+
+
+@pytest.mark.parametrize("powered_on", [True, False])
+def test_wrong_state_is_the_opposite(powered_on):
+    chassis = Chassis()
+    chassis.powered_on = powered_on
+
+    answer = ask(faulty(Fault.WRONG_STATE, chassis), "GET", "/status")
+
+    assert json.loads(answer.body) == {"PoweredOn": not powered_on}
+
+
+def test_slow_answer_comes_after_its_time_and_two_requests_at_once_are_two_users():
+    async def run():
+        bmc = faulty(Fault.SLOW, Chassis())
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(bmc.handle(Request("GET", "/status")) for _ in range(2)))
+        assert asyncio.get_running_loop().time() - began >= 0.05
+        assert (bmc.ledger.users, bmc.ledger.most_users) == (0, 2)
+
+    asyncio.run(run())
