@@ -19,7 +19,7 @@ from app.omni.errors import OmniError, OmniUnavailable
 from app.omni.kinds import Kind
 from app.omni.resource import Draft, Resource
 from config.celery import QUEUE_BMC
-from workers.bmc.errors import BmcError
+from workers.bmc.errors import BmcAuthenticationFailed, BmcError
 from workers.celery_app import app
 from workers.errors import BmcStateUnknown, NotRecorded
 from workers.keeper import DecideAnew, LeaseLost
@@ -123,6 +123,8 @@ def wait_for(turn: Turn, wanted: PowerState) -> None:
     while True:
         try:
             state = turn.read_power()
+        except BmcAuthenticationFailed:
+            raise  # it is not asked again
         except BmcError as error:
             log.info("power_not_read_back", error=str(error))
             state = PowerState.UNKNOWN

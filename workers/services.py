@@ -11,6 +11,7 @@ from app.agents.client import GatewayClient
 from app.omni.client import Omni
 from app.omni.connect import connect_omni
 from app.state.attempts import Attempts
+from app.state.bmc_lease import BmcLeases
 from app.state.connection import connect
 from app.state.history import History
 from app.state.lease import Leases
@@ -52,6 +53,7 @@ def build(
     """The services for these settings; what is given is used as it is."""
     client = client or connect(settings)
     leases, seal = Leases(client), sealer(settings)
+    logins = RefusedLogins(client, seal)
     return Services(
         settings=settings,
         redis=client,
@@ -64,8 +66,8 @@ def build(
         history=History(client),
         alarms=Alarms(client),
         power_notes=PowerNotes(client),
-        logins=RefusedLogins(client, seal),
-        bmcs=BmcDoor(settings),
+        logins=logins,
+        bmcs=BmcDoor(settings, BmcLeases(client, int(settings.ipmi_min_interval_s * 1000)), logins),
     )
 
 

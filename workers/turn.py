@@ -14,7 +14,7 @@ import structlog
 from app.agents.errors import GatewayUnreachable
 from app.machine import verbs
 from app.machine.decide import decide, operation_id
-from app.machine.model import BmcConfiguration, Decision, Machine, Operation, OperationName, PowerState
+from app.machine.model import Decision, Machine, Operation, OperationName, PowerState
 from app.omni.kinds import Kind
 from app.omni.resource import Resource
 from app.state.deciding import decide_options
@@ -130,16 +130,12 @@ def begin(services: Services, procedure: Procedure, machine_id: str, guard: Guar
         configuration = machine.bmc_configuration
         if procedure.reads_power and configuration and decide(machine, options).gate is None:
             try:
-                _ask_only_if_not_refused(services, machine_id, configuration)
                 session = services.bmcs.open(machine_id, configuration)
                 machine = _read_power(services, machine, session)
             except BmcError as error:
                 no_session = error
                 if isinstance(error, BmcAuthenticationFailed):
-                    _close(session)  # a BMC that is asked again with a wrong login locks out
-                    session = None
-                    services.logins.note_refused(machine_id, configuration)
-                    services.power_notes.login_refused(machine_id, error.words())
+                    session = None  # the door has ended it: a BMC that is asked again with a wrong login locks out
                 machine = _power_not_read(services, procedure, machine, error)
         decision = decide(machine, options)
         operation = verbs.due(machine, decision, procedure.name)
@@ -162,11 +158,6 @@ def confirm(services: Services, machine_id: str, kinds: tuple[Kind, ...]) -> Non
     for kind, resource in zip(kinds, found, strict=True):
         if resource is None and kind in before:
             services.mirror.remove(before[kind])
-
-
-def _ask_only_if_not_refused(services: Services, machine_id: str, configuration: BmcConfiguration) -> None:
-    if services.logins.login_refused(machine_id, configuration):
-        raise BmcAuthenticationFailed("the BMC refused this login before and is not asked again", executed=False)
 
 
 def _read_power(services: Services, machine: Machine, session: Bmc) -> Machine:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.machine.model import Facts, PowerState
+from app.state.bmc_notes import BmcFound, BmcTrouble
 
 # A tunnel that breaks is dialled again within seconds; a machine that stays away for a minute is not in agent mode.
 GONE_AFTER_MS = 60_000
@@ -13,8 +14,6 @@ GONE_AFTER_MS = 60_000
 SURVIVED_RESET_MS = 15_000
 # The power of a machine is read every 30 s by default; ten missed reads mean that nobody is reading.
 POWER_STALE_MS = 300_000
-# Two kinds of trouble with a BMC: the one waits for a person, the other may pass.
-REFUSED, OTHER = "refused", "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,11 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True)
-class BmcTrouble:
-    """Why a BMC's power state cannot be read, in words, and since when (ms). refused: it refuses the login."""
+class PowerRead:
+    """An answer of a BMC, which is too old to count. at_ms: when it was read."""
 
-    since_ms: int
-    refused: bool
-    words: str
+    on: bool
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,7 @@ class RefusedTunnel:
 class Notes:
     """What was noted of a machine. Times in ms, 0 = never.
 
+    power_said, power_said_ms: the last answer that its BMC gave before it could not be read any more.
     acted_ms: when we last sent it an on, off or reset.
     hello_ms: when its agent last answered, on whichever tunnel.
     gone_ms: when its last tunnel ended.
@@ -60,12 +59,15 @@ class Notes:
     mac, serial: what its firmware called itself at its last boot, for people.
     tracking_ms: since when watcher, gateway and registry are up without a gap.
     stepped_ms: when the clock was last put forward or back, by the clock as it stands now.
-    bmc_trouble: what its BMC answered instead of the power state, for people.
+    bmc_found: what its BMC is.
+    bmc_trouble: what its BMC answered instead of the power state.
     refused_tunnel: somebody else's tunnel that was not let in, for people.
     """
 
     power: PowerState | None = None
     power_ms: int = 0
+    power_said: PowerState | None = None
+    power_said_ms: int = 0
     acted_ms: int = 0
     tunnel: Tunnel | None = None
     hello_ms: int = 0
@@ -75,6 +77,7 @@ class Notes:
     mac: str = ""
     serial: str = ""
     stepped_ms: int = 0
+    bmc_found: BmcFound | None = None
     bmc_trouble: BmcTrouble | None = None
     refused_tunnel: RefusedTunnel | None = None
 
@@ -83,13 +86,6 @@ def refused_of(note: str) -> RefusedTunnel | None:
     """What the machine's hash says of a second tunnel: when it was refused, and the address, which may be unknown."""
     at_ms, _, address = note.partition(" ")
     return RefusedTunnel(int(at_ms), address) if at_ms else None
-
-
-def trouble_of(note: str) -> BmcTrouble | None:
-    """What the machine's hash says of why its BMC cannot be read: since when, of which kind, and the words."""
-    since_ms, _, said = note.partition(" ")
-    kind, _, words = said.partition(" ")
-    return BmcTrouble(int(since_ms), kind == REFUSED, words) if words else None
 
 
 def passed_ms(notes: Notes, now_ms: int, earlier_ms: int, later_ms: int) -> int:
@@ -115,6 +111,15 @@ def power_on(notes: Notes, now_ms: int) -> bool | None:
     ):
         return None
     return {PowerState.ON: True, PowerState.OFF: False, PowerState.UNKNOWN: None}[notes.power]
+
+
+def old_power(notes: Notes, now_ms: int) -> PowerRead | None:
+    """What the BMC said last, where that does not count any more; None where we have touched the power since."""
+    readings = (notes.power, notes.power_ms), (notes.power_said, notes.power_said_ms)
+    last = next(((state, at_ms) for state, at_ms in readings if state in (PowerState.ON, PowerState.OFF)), None)
+    if last is None or power_on(notes, now_ms) is not None or not notes.acted_ms < last[1] <= now_ms:
+        return None
+    return PowerRead(last[0] is PowerState.ON, last[1])
 
 
 def agent_accessible(notes: Notes, now_ms: int) -> bool | None:

@@ -1,6 +1,6 @@
-"""Logins that a BMC refused: BMCs lock out, so a refused login is not tried again until it changes or a person asks.
+"""Logins that a BMC took or refused: BMCs lock out, so a refused one waits until it changes or a person asks.
 
-The note stands in the machine's hash: a digest of the login, sealed, so that nobody can try passwords against it.
+The notes stand in the machine's hash: digests of logins, sealed, so that nobody can try passwords against them.
 """
 
 from __future__ import annotations
@@ -11,42 +11,53 @@ import json
 import redis
 
 from app.machine.model import BmcConfiguration
+from app.state.bmc_notes import NEXT
 from app.state.connection import as_bytes
 from app.state.mirror_keys import machine_key
 from app.state.secrets import SealBroken, Sealer
+from app.state.wake import Alarms
 
-_FIELD = "f:login-refused"
+REFUSED, WORKED = "f:login-refused", "f:login-worked"
 
 
 class RefusedLogins:
-    """Notes which login a machine's BMC refused. Every call may raise `redis.RedisError`."""
+    """Notes which login a machine's BMC refused. Calls that ask or tell Redis may raise `redis.RedisError`."""
 
     def __init__(self, client: redis.Redis, sealer: Sealer) -> None:
         self._redis = client
         self._sealer = sealer
+        self._alarms = Alarms(client)
 
     def login_refused(self, machine_id: str, configuration: BmcConfiguration) -> bool:
         """Whether the BMC refused exactly this login, and nobody asked for another try since."""
-        note = self._redis.hget(machine_key(machine_id), _FIELD)
+        note = self._redis.hget(machine_key(machine_id), REFUSED)
+        return note is not None and self.tells_of(REFUSED, as_bytes(note), machine_id, configuration)
+
+    def note_refused(self, machine_id: str, configuration: BmcConfiguration) -> None:
+        """The BMC refused this login; the watcher looks at the machine, for another login may be due."""
+        self._redis.hset(machine_key(machine_id), REFUSED, self.note_of(REFUSED, machine_id, configuration))
+        self._alarms.wake(machine_id)
+
+    def forget_refused(self, machine_id: str) -> None:
+        """The login may be tried again, and at once: a person says so, or there is another one."""
+        self._redis.hdel(machine_key(machine_id), REFUSED, NEXT)
+
+    def note_of(self, field: str, machine_id: str, configuration: BmcConfiguration) -> bytes:
+        """The note of this login for a field: REFUSED or WORKED."""
+        return self._sealer.seal(_digest(configuration), _place(field, machine_id))
+
+    def tells_of(self, field: str, note: bytes | None, machine_id: str, configuration: BmcConfiguration) -> bool:
+        """Whether the note that stands in this field is of exactly this login."""
         if note is None:
             return False
         try:
-            return self._sealer.open(as_bytes(note), _place(machine_id)) == _digest(configuration)
+            return self._sealer.open(note, _place(field, machine_id)) == _digest(configuration)
         except SealBroken:
             return False
 
-    def note_refused(self, machine_id: str, configuration: BmcConfiguration) -> None:
-        """The BMC refused this login."""
-        note = self._sealer.seal(_digest(configuration), _place(machine_id))
-        self._redis.hset(machine_key(machine_id), _FIELD, note)
 
-    def forget_refused(self, machine_id: str) -> None:
-        """The login may be tried again: a person says so."""
-        self._redis.hdel(machine_key(machine_id), _FIELD)
-
-
-def _place(machine_id: str) -> str:
-    return f"login-refused/{machine_id}"
+def _place(field: str, machine_id: str) -> str:
+    return f"{field.removeprefix('f:')}/{machine_id}"
 
 
 def _digest(configuration: BmcConfiguration) -> bytes:

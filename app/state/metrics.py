@@ -43,11 +43,17 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The last reading of all BMCs. unread: of how many the power could not be read."""
+    """The last reading of all BMCs.
+
+    unread: of how many the power could not be read. in_use: how many were left out since an operation reads them.
+    put_off: how many were left out since they have failed before, and are asked now and then only.
+    """
 
     took_s: float
     ended_ago_s: float
     unread: int
+    in_use: int = 0
+    put_off: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +104,11 @@ def count_rate_limited(client: redis.Redis, number: int) -> None:
     client.incrby(RATE_LIMITED, number)
 
 
-def note_sweep(client: redis.Redis, part: int, began_ms: int, unread: int) -> None:
+def note_sweep(
+    client: redis.Redis, part: int, began_ms: int, unread: int, *, in_use: int = 0, put_off: int = 0
+) -> None:
     """One part of a sweep has ended now. began_ms: by Redis' clock."""
-    client.hset(SWEEPS, str(part), json.dumps([began_ms, now_ms(client), unread]))
+    client.hset(SWEEPS, str(part), json.dumps([began_ms, now_ms(client), unread, in_use, put_off]))
 
 
 def read(client: redis.Redis, here_ms: int) -> Counted:
@@ -159,14 +167,18 @@ def _sweep(parts: list[list[int]], redis_ms: int) -> Sweep | None:
     fresh = [part for part in parts if redis_ms - part[1] <= _SWEEP_MS]
     if not fresh:
         return None
-    took_ms = max(ended - began for began, ended, _ in fresh)
-    spread_ms = max(ended for _, ended, _ in fresh) - min(began for began, _, _ in fresh)
+    took_ms = max(ended - began for began, ended, *_ in fresh)
+    spread_ms = max(ended for _, ended, *_ in fresh) - min(began for began, *_ in fresh)
     # Parts of one sweep overlap; where a sweep is under way, some are of the one before.
-    overlap = spread_ms <= sum(ended - began for began, ended, _ in fresh)
+    overlap = spread_ms <= sum(ended - began for began, ended, *_ in fresh)
+    # A worker of an earlier version tells only of those that could not be read.
+    unread, in_use, put_off = (sum(sum(part[i : i + 1]) for part in fresh) for i in (2, 3, 4))
     return Sweep(
         took_s=(spread_ms if overlap else took_ms) / 1000,
-        ended_ago_s=max(0, redis_ms - max(ended for _, ended, _ in fresh)) / 1000,
-        unread=sum(unread for _, _, unread in fresh),
+        ended_ago_s=max(0, redis_ms - max(ended for _, ended, *_ in fresh)) / 1000,
+        unread=unread,
+        in_use=in_use,
+        put_off=put_off,
     )
 
 

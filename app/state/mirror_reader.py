@@ -17,9 +17,11 @@ from app.omni.resources import attribute, to_model
 from app.state import mirror_scripts
 from app.state.agents import agent_key, gone_key, tunnel_of
 from app.state.batches import batches
+from app.state.bmc_notes import noted
 from app.state.clock import SETTLES_MS, STEPPED, ClockWatch, note_step
 from app.state.connection import as_bytes
-from app.state.facts import Notes, facts, refused_of, trouble_of
+from app.state.facts import Notes, facts, refused_of
+from app.state.logins import REFUSED, RefusedLogins
 from app.state.mirror_keys import (
     AUTHORITY,
     COMPLETE,
@@ -48,6 +50,7 @@ class MirrorReader:
     def __init__(self, client: redis.Redis, sealer: Sealer) -> None:
         self._redis = client
         self._sealer = sealer
+        self._logins = RefusedLogins(client, sealer)
         self._read = client.register_script(mirror_scripts.READ)
         self._clock = ClockWatch()
 
@@ -179,7 +182,12 @@ class MirrorReader:
     def _picture(self, machine_id: str, fields: Mapping[bytes, bytes], notes: Notes, now_ms: int) -> Machine:
         parts = self._parts(machine_id, ((kind, fields.get(kind.value.encode())) for kind in PICTURE_KINDS))
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
-        return Machine(id=machine_id, now=now, facts=facts(notes, now_ms), **parts)
+        refused = self._login_refused(machine_id, fields, parts.get(attribute(Kind.BMC_CONFIGURATION)))
+        return Machine(id=machine_id, now=now, facts=facts(notes, now_ms, login_refused=refused), **parts)
+
+    def _login_refused(self, machine_id: str, fields: Mapping[bytes, bytes], login: BmcConfiguration | None) -> bool:
+        note = fields.get(REFUSED.encode())
+        return login is not None and self._logins.tells_of(REFUSED, note, machine_id, login)
 
     def _parts(self, machine_id: str, found: Iterable[tuple[Kind, bytes | None]]) -> dict[str, Any]:
         """Those parts of a picture that there are, by the fields of `Machine`."""
@@ -206,10 +214,13 @@ def sealed_as(kind: Kind, machine_id: str) -> str:
 def _notes(
     fields: Mapping[bytes, bytes], tunnel: Mapping[bytes, bytes], gone_ms: int, tracking_ms: int, stepped_ms: int
 ) -> Notes:
-    power, _, power_ms = fields.get(b"f:power", b"").decode().partition("@")
+    (power, power_ms), (said, said_ms) = _reading(fields.get(b"f:power")), _reading(fields.get(b"f:power-said"))
+    found, trouble = noted(fields)
     return Notes(
-        power=PowerState[power] if power else None,
-        power_ms=int(power_ms or 0),
+        power=power,
+        power_ms=power_ms,
+        power_said=said,
+        power_said_ms=said_ms,
         acted_ms=int(fields.get(b"f:acted", 0)),
         tunnel=tunnel_of(tunnel),
         hello_ms=int(fields.get(b"f:hello", 0)),
@@ -219,6 +230,13 @@ def _notes(
         mac=fields.get(b"f:mac", b"").decode("utf-8", "replace"),
         serial=fields.get(b"f:serial", b"").decode("utf-8", "replace"),
         stepped_ms=stepped_ms,
-        bmc_trouble=trouble_of(fields.get(b"f:bmc-trouble", b"").decode("utf-8", "replace")),
+        bmc_found=found,
+        bmc_trouble=trouble,
         refused_tunnel=refused_of(fields.get(b"f:refused-tunnel", b"").decode("utf-8", "replace")),
     )
+
+
+def _reading(note: bytes | None) -> tuple[PowerState | None, int]:
+    """A note of the power, and when it was read."""
+    state, _, at_ms = (note or b"").decode().partition("@")
+    return (PowerState[state], int(at_ms)) if state else (None, 0)

@@ -13,8 +13,9 @@ from app.machine.decide import decide, operation_id
 from app.machine.model import DecideOptions, Decision, Gate, Machine, OperationName, Phase
 from app.machine.verbs import Offer, offers
 from app.state.attempts import Attempt, attempts_key, parse_attempts
+from app.state.bmc_notes import BmcFound, BmcTrouble
 from app.state.deciding import decide_options, published_options
-from app.state.facts import BmcTrouble, Notes, RefusedTunnel
+from app.state.facts import Notes, PowerRead, RefusedTunnel, old_power
 from app.state.history import HistoryEntry, history_key, read_entry
 from app.state.lease import Lease, lease_key, parse, queued_key
 from app.state.mirror import Mirror
@@ -60,7 +61,8 @@ class MachineView:
     """All that is shown of a machine.
 
     queued: the operation that waits for a worker. last: the last one that was tried. mac, serial: as its firmware says.
-    bmc_trouble: why its power is not known, where its BMC is to blame.
+    bmc_found: what its BMC is. bmc_trouble: why its power is not known, where its BMC is to blame.
+    power_read: what its BMC said last, where that is too old to count.
     refused_tunnel: a second tunnel that was not let in lately.
     """
 
@@ -74,7 +76,9 @@ class MachineView:
     last: HistoryEntry | None = None
     mac: str = ""
     serial: str = ""
+    bmc_found: BmcFound | None = None
     bmc_trouble: BmcTrouble | None = None
+    power_read: PowerRead | None = None
     refused_tunnel: RefusedTunnel | None = None
 
 
@@ -133,7 +137,9 @@ class Views:
             last=read_entry(last) if last else None,
             mac=notes.mac,
             serial=notes.serial,
+            bmc_found=notes.bmc_found if machine.bmc_configuration else None,
             bmc_trouble=trouble,
+            power_read=old_power(notes, int(machine.now.timestamp() * 1000)) if machine.bmc_configuration else None,
             refused_tunnel=refused_lately(notes, machine.now),
         )
 
@@ -224,5 +230,5 @@ def _sentence(
     if trouble is not None:
         since = datetime.fromtimestamp(trouble.since_ms / 1000, UTC)
         fault = "refuses the login" if trouble.refused else "cannot be read"
-        return f"Its power is not known: the BMC {fault} since {since:%Y-%m-%d %H:%M} UTC. {trouble.words}"
+        return f"Its power is not known: the BMC {fault} since {since:%Y-%m-%d %H:%M} UTC. {trouble.told}"
     return decision.reasons[-1] if decision.reasons else ""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from app.machine.model import Decision, Machine
 from app.state.attempts import Attempt
-from app.state.facts import BmcTrouble
+from app.state.bmc_notes import BmcTrouble
 from app.state.view import phase_of
 
 STATUS_LABELS = frozenset({"bmc-address", "bmc-protocol", "phase", "last-error", "wiped-at"})

@@ -148,6 +148,10 @@ def _of_sweep(counted: Counted) -> Iterator[Metric]:
     yield _gauge("sweep_duration_seconds", "How long the last reading of all BMCs took.", {(): counted.sweep.took_s})
     yield _gauge("sweep_age_seconds", "How long ago it ended.", {(): counted.sweep.ended_ago_s})
     yield _gauge("bmc_unread", "Machines whose power it could not read.", {(): counted.sweep.unread})
+    words = "Machines that it left out since somebody else uses their BMC, and reads it."
+    yield _gauge("bmc_in_use", words, {(): counted.sweep.in_use})
+    words = "Machines that it left out since their BMC has failed before, and is asked now and then only."
+    yield _gauge("bmc_put_off", words, {(): counted.sweep.put_off})
 
 
 def _by_one(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:

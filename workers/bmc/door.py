@@ -1,19 +1,97 @@
-"""The one door to the BMCs."""
+"""The one door to the BMCs: whoever wants to talk to one comes through here, and is alone with it.
+
+What it sees to: one user per BMC at a time in all processes on all hosts; the pause between two IPMI sessions; that a
+login which was refused is not tried again; that what an earlier session found out is used for as long as it is good.
+"""
 
 from __future__ import annotations
 
+import time
+import zlib
+
 from app.machine.model import BmcConfiguration
+from app.state.bmc_lease import BmcLeases, InUse, Taken
+from app.state.bmc_notes import FOUND, NEXT
+from app.state.logins import REFUSED, WORKED, RefusedLogins
 from config.settings import Settings
 from workers.bmc.choice import open_session
 from workers.bmc.client import Bmc
+from workers.bmc.errors import BmcInUse
+from workers.bmc.held import HeldBmc
+from workers.bmc.known import BmcKind, Known
+from workers.bmc.place import place_of
+
+# A dead user's lease ends within 30 s, and a sweep's session with a BMC that stalls within 20.
+TURN_WITHIN_S = 45.0
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 0.5
+# A BMC that was replaced, or has new firmware, is known as such an hour later. Somewhat sooner with some, so that a
+# thousand that were found at the same time are not asked anew at the same time.
+KNOWN_FOR_MS = 3_600_000
+_SOONER_MS = 600_000
+# Then what is known may be what is wrong.
+ERRORS_IN_A_ROW = 3
 
 
 class BmcDoor:
     """Opens sessions with BMCs."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, leases: BmcLeases, logins: RefusedLogins) -> None:
+        self._settings, self._leases, self._logins = settings, leases, logins
 
-    def open(self, machine_id: str, configuration: BmcConfiguration) -> Bmc:
-        """A session with the machine's BMC, to be closed. Raises BmcError."""
-        return open_session(machine_id, configuration, self._settings)
+    def open(self, machine_id: str, configuration: BmcConfiguration, *, waits: bool = True) -> Bmc:
+        """A session with the machine's BMC, to be closed.
+
+        Args:
+            machine_id: the machine, with which the BMC's notes stand.
+            configuration: address and login.
+            waits: for its turn where somebody else uses the BMC, for up to TURN_WITHIN_S; else that is BmcInUse.
+
+        Raises:
+            BmcError: nothing was done.
+            redis.RedisError: nothing was sent.
+        """
+        taken = self._take(machine_id, place_of(configuration), waits=waits)
+        held = HeldBmc(self._leases, self._logins, taken, configuration)
+        if self._logins.tells_of(REFUSED, taken.refused, machine_id, configuration):
+            raise held.refused_before()
+        worked = self._logins.tells_of(WORKED, taken.worked, machine_id, configuration)
+        return held.begin(
+            lambda known: open_session(machine_id, configuration, self._settings, known, login_worked=worked),
+            _still_good(taken) if worked else None,
+        )
+
+    def forget(self, machine_id: str) -> None:
+        """Ask the BMC anew what it is, and try a login again that it refused: a person wants to know."""
+        self._leases.note(machine_id, {FOUND: "", REFUSED: "", NEXT: ""})
+
+    def _take(self, machine_id: str, place: str, *, waits: bool) -> Taken:
+        deadline_s, pause_s = time.monotonic() + TURN_WITHIN_S, _FIRST_LOOK_S
+        while True:
+            answer = self._leases.take(machine_id, place)
+            if isinstance(answer, Taken):
+                return answer
+            if not waits or time.monotonic() + pause_s > deadline_s:
+                raise BmcInUse(_why(answer, place), executed=False)
+            time.sleep(min(pause_s, max(0.001, answer.left_ms / 1000)))
+            pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
+
+
+def _why(answer: InUse, place: str) -> str:
+    if answer.paused:
+        return f"the BMC at {place} is let rest between two sessions (--ipmi-min-interval)"
+    return f"the BMC at {place} has one user at a time, and is in use by another operation or the power sweep"
+
+
+def _still_good(taken: Taken) -> Known | None:
+    """What is known of the BMC, if that is to be relied on."""
+    found = taken.found
+    if found is None or (taken.trouble is not None and taken.trouble.count >= ERRORS_IN_A_ROW):
+        return None
+    sooner_ms = zlib.crc32(taken.machine_id.encode()) % _SOONER_MS
+    if not 0 <= taken.at_ms - found.found_ms < KNOWN_FOR_MS - sooner_ms:
+        return None
+    try:
+        kind = BmcKind(found.kind)
+    except ValueError:  # of another version
+        return None
+    return Known(kind, found.system, found.vendor, found.model, found.firmware, found.doubt)

@@ -25,6 +25,10 @@ class BmcBusy(BmcError):
     backoff_s = (60,)
 
 
+class BmcInUse(BmcBusy):
+    """Somebody else of ours uses the BMC, which has one user at a time; nothing was sent."""
+
+
 class BmcAuthenticationFailed(BmcError):
     """The BMC refuses the login. BMCs lock out: nothing asks again until a person does."""
 

@@ -8,6 +8,7 @@ import pytest
 from app.machine.model import Acceptance, PowerState
 from app.machine.verbs import Verb
 from app.omni.kinds import Kind
+from app.state.bmc_notes import BmcTrouble, trouble_text
 from app.state.connection import now_ms
 from app.state.facts import RefusedTunnel
 from app.state.lease import Leases
@@ -39,8 +40,13 @@ class Site:
         )
         self.power, self.views = PowerNotes(self.redis), Views(self.redis, sealer(settings), settings)
 
-    def read(self, state, words="", *, refused=False):
-        self.power.observed_at(MACHINE, state, now_ms(self.redis), words, refused=refused)
+    def read(self, state):
+        self.power.observed_at(MACHINE, state, now_ms(self.redis))
+
+    def fails(self, words, hint="", *, refused=False):
+        self.read(PowerState.UNKNOWN)
+        trouble = BmcTrouble(now_ms(self.redis), refused, words, "BmcError", hint, place="192.0.2.1:80")
+        self.redis.hset(f"om:m:{MACHINE}", "f:bmc-trouble", trouble_text(trouble))
 
     def seen(self):
         return self.views.one(MACHINE)
@@ -52,7 +58,7 @@ def site(tmp_path):
 
 
 def test_bmc_that_refuses_its_login_is_parked_with_its_answer(site):
-    site.read(PowerState.UNKNOWN, "401. Correct the login", refused=True)
+    site.fails("401", "Correct the login", refused=True)
     view = site.seen()
     since = datetime.fromtimestamp(view.bmc_trouble.since_ms / 1000, UTC)
     assert view.phase == "parked"
@@ -62,7 +68,7 @@ def test_bmc_that_refuses_its_login_is_parked_with_its_answer(site):
 
 
 def test_bmc_that_cannot_be_read_is_told_and_not_parked(site):
-    site.read(PowerState.UNKNOWN, "192.0.2.1 does not answer")
+    site.fails("192.0.2.1 does not answer")
     view = site.seen()
     assert view.phase == "installing"
     assert "the BMC cannot be read since" in view.sentence
@@ -71,7 +77,7 @@ def test_bmc_that_cannot_be_read_is_told_and_not_parked(site):
 
 
 def test_bmc_that_can_be_read_again_is_told_no_more(site):
-    site.read(PowerState.UNKNOWN, "401", refused=True)
+    site.fails("401", refused=True)
     site.read(PowerState.ON)
     view = site.seen()
     assert view.bmc_trouble is None

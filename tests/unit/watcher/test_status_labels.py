@@ -21,7 +21,8 @@ from app.machine.model import (
     WipeStatus,
 )
 from app.state.attempts import Attempt
-from app.state.facts import BmcTrouble, Notes
+from app.state.bmc_notes import BmcTrouble
+from app.state.facts import Notes
 from app.watcher.plan import Sight, plan
 from app.watcher.status_labels import LONGEST, STATUS_LABELS, cut, facts_as_labels
 

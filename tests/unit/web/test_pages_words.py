@@ -16,7 +16,8 @@ from app.machine.model import (
     WipeStatus,
 )
 from app.state.attempts import Attempt
-from app.state.facts import BmcTrouble, RefusedTunnel
+from app.state.bmc_notes import BmcTrouble
+from app.state.facts import RefusedTunnel
 from app.state.history import HistoryEntry
 from app.state.view import LeaseInfo, MachineView
 from app.web.pages import words

@@ -107,7 +107,7 @@ def test_dead_bmc_does_not_delay_the_note_of_another(bottle: Bottle, monkeypatch
 def test_bmc_that_cannot_be_read_is_unknown(bottle: Bottle) -> None:
     bottle.accepted()
     bottle.bmc.fails["status"] = BmcUnreachable("no", executed=False)
-    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.UNKNOWN}
+    assert poll.sweep(bottle.services, [MACHINE]).states == {MACHINE: PowerState.UNKNOWN}
     assert standing(bottle) == "UNKNOWN"
     assert bottle.bmc.log[-1] == "close"
 
@@ -120,7 +120,7 @@ def test_bmc_that_breaks_its_client_is_unknown_and_costs_no_other_bmc(
     broken = FakeBmc(fails={"status": RecursionError("secret words of a peer")})
     opens(monkeypatch, lambda address: broken if address == "192.0.2.2:80" else bottle.bmc)
     with structlog.testing.capture_logs() as logs:
-        states = poll.sweep(bottle.services, [MACHINE, OTHER])
+        states = poll.sweep(bottle.services, [MACHINE, OTHER]).states
     assert states == {MACHINE: PowerState.ON, OTHER: PowerState.UNKNOWN}
     [line] = [entry for entry in logs if entry["log_level"] == "warning"]
     assert line["machine_id"] == OTHER
@@ -134,7 +134,7 @@ def test_bmc_that_cannot_be_closed_keeps_its_reading(bottle: Bottle, monkeypatch
         raise OSError
 
     monkeypatch.setattr(FakeBmc, "close", close)
-    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.ON}
+    assert poll.sweep(bottle.services, [MACHINE]).states == {MACHINE: PowerState.ON}
 
 
 def test_bmc_that_refuses_the_login_is_not_asked_again(bottle: Bottle) -> None:
@@ -142,7 +142,7 @@ def test_bmc_that_refuses_the_login_is_not_asked_again(bottle: Bottle) -> None:
     bottle.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
     poll.sweep(bottle.services, [MACHINE])
     bottle.bmc.log.clear()
-    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.UNKNOWN}
+    assert poll.sweep(bottle.services, [MACHINE]).states == {MACHINE: PowerState.UNKNOWN}
     assert bottle.bmc.log == []
     assert standing(bottle) == "UNKNOWN"
 
@@ -153,12 +153,12 @@ def test_bmc_that_refused_a_login_is_asked_with_a_new_one(bottle: Bottle) -> Non
     poll.sweep(bottle.services, [MACHINE])
     del bottle.bmc.fails["status"]
     give_bmc(bottle, MACHINE, "192.0.2.7:80")
-    assert poll.sweep(bottle.services, [MACHINE]) == {MACHINE: PowerState.ON}
+    assert poll.sweep(bottle.services, [MACHINE]).states == {MACHINE: PowerState.ON}
 
 
 def test_machine_without_bmc_is_not_read(bottle: Bottle) -> None:
     bottle.give(Kind.INFRA_MACHINE, acceptance_status=1)
-    assert poll.sweep(bottle.services, [MACHINE]) == {}
+    assert poll.sweep(bottle.services, [MACHINE]).states == {}
     assert bottle.bmc.log == []
 
 
@@ -236,7 +236,7 @@ def test_clock_of_the_sweep_goes_on_when_the_hosts_clock_is_put_forward_or_back(
 def test_slot_of_a_sweep_ends_although_the_clock_was_put_back(bottle: Bottle) -> None:
     bottle.services.redis.set("om:sweep:0", 1, px=3_600_000)
     poll.power_sweep.apply()
-    assert bottle.services.redis.pttl("om:sweep:0") <= bottle.services.settings.power_poll_interval_s * 1000
+    assert bottle.services.redis.pttl("om:sweep:0") <= 60_000
 
 
 def test_configuration_of_the_sweep_is_the_one_in_the_mirror(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,11 +257,15 @@ def test_bmc_that_cannot_be_read_is_told_with_its_answer_until_it_can(bottle: Bo
     bottle.bmc.fails["status"] = BmcUnreachable("no answer", executed=False)
     poll.sweep(bottle.services, [MACHINE])
     first = trouble(bottle)
-    assert first is not None and not first.refused and first.words.startswith("no answer. Check")
+    assert first is not None and not first.refused and first.told.startswith("no answer. Check")
+    assert (first.error, first.count, first.next_ms) == ("BmcUnreachable", 1, first.since_ms + 5_000)
+    bottle.services.logins.forget_refused(MACHINE)
     bottle.bmc.fails["status"] = BmcRefused("503", executed=False)
     poll.sweep(bottle.services, [MACHINE])
     second = trouble(bottle)
-    assert second is not None and (second.since_ms, second.words) == (first.since_ms, "503")
+    assert second is not None and (second.since_ms, second.told) == (first.since_ms, "503")
+    assert (second.count, second.error) == (2, "BmcRefused")
+    bottle.services.logins.forget_refused(MACHINE)
     bottle.bmc.fails.clear()
     poll.sweep(bottle.services, [MACHINE])
     assert trouble(bottle) is None
@@ -273,7 +277,7 @@ def test_refused_login_is_told_as_such_and_stands_while_the_bmc_is_not_asked(bot
     poll.sweep(bottle.services, [MACHINE])
     poll.sweep(bottle.services, [MACHINE])
     told = trouble(bottle)
-    assert told is not None and told.refused and told.words.startswith("401. Correct the login")
+    assert told is not None and told.refused and told.told.startswith("401. Correct the login")
     assert bottle.bmc.log.count("status") == 1
 
 

@@ -1,0 +1,129 @@
+"""One user per BMC at a time, everywhere: a lease in Redis for each BMC's place, with a lifetime.
+
+Whoever talks to a BMC holds its lease, and has it live on before each call. One that nobody extends ends by itself,
+so a dead holder keeps nobody away for longer than its lifetime. What is noted of the machine's BMC is read in the same
+round trip in which its lease is taken: a sweep of a thousand BMCs pays for it once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import redis
+
+from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, found_of, trouble_of
+from app.state.logins import REFUSED, WORKED
+from app.state.mirror_keys import machine_key
+
+# Longer than one call of a session takes: each is bounded by some seconds, the slowest by twenty.
+LEASE_MS = 30_000
+
+# A lease or a pause that would live for longer than it may stands from before the clock was put back.
+_TAKE_LUA = """
+local function left(key, most)
+  local ms = redis.call('PTTL', key)
+  if ms > most then redis.call('PEXPIRE', key, most) return most end
+  return ms
+end
+local held = left(KEYS[1], tonumber(ARGV[2]))
+if held > 0 then return {'held', held} end
+local pause = left(KEYS[2], tonumber(ARGV[3]))
+if pause > 0 then return {'pause', pause} end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+local t = redis.call('TIME')
+return {'taken', t[1] * 1000 + math.floor(t[2] / 1000), redis.call('HMGET', KEYS[3], unpack(ARGV, 4))}
+"""
+# One that has ended, or went with all of Redis, is taken again where nobody else has it.
+_EXTEND_LUA = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_GIVE_BACK_LUA = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], 1, 'PX', ARGV[2]) end
+end
+for i = 3, #ARGV, 2 do
+  if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[i])
+  else redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A lease that is ours, and what was noted when it was taken, at `at_ms` by Redis' clock.
+
+    refused, worked: which login the BMC refused, and which one it took, sealed.
+    """
+
+    machine_id: str
+    place: str
+    token: str
+    at_ms: int
+    refused: bytes | None
+    worked: bytes | None
+    found: BmcFound | None
+    trouble: BmcTrouble | None
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The BMC cannot be had now. left_ms: at the latest it can then; paused: it is only let rest between sessions."""
+
+    left_ms: int
+    paused: bool
+
+
+class BmcLeases:
+    """Takes, extends and gives back the leases on BMCs. Every call may raise `redis.RedisError`."""
+
+    def __init__(self, client: redis.Redis, pause_ms: int) -> None:
+        """Have a session with a BMC begin at least `pause_ms` after the one before, where that one asks for it."""
+        self._redis = client
+        self._pause_ms = pause_ms
+        self._take = client.register_script(_TAKE_LUA)
+        self._extend = client.register_script(_EXTEND_LUA)
+        self._give_back = client.register_script(_GIVE_BACK_LUA)
+
+    def take(self, machine_id: str, place: str) -> Taken | InUse:
+        """Take the lease on the BMC at this place, whose notes stand with this machine."""
+        token = secrets.token_hex(8)
+        fields = (REFUSED, WORKED, FOUND, TROUBLE, NEXT)
+        how, number, *rows = self._take(
+            keys=_keys(place, machine_id), args=[token, LEASE_MS, self._pause_ms, *fields]
+        )
+        if how != b"taken":
+            return InUse(int(number), paused=how == b"pause")
+        refused, worked, found, trouble, next_note = rows[0]
+        said = found_of(found), trouble_of(trouble, next_note)
+        return Taken(machine_id, place, token, int(number), refused, worked, *said)
+
+    def extend(self, taken: Taken) -> bool:
+        """Have it live on; False where somebody else has it."""
+        return bool(self._extend(keys=_keys(taken.place, taken.machine_id), args=[taken.token, LEASE_MS]))
+
+    def give_back(self, taken: Taken, notes: Mapping[str, str | bytes | int], *, pause: bool) -> None:
+        """End it, and write these notes, of which an empty one is taken away. pause: the BMC is let rest first."""
+        words = [word for note in notes.items() for word in note]
+        args = [taken.token, self._pause_ms if pause else 0, *words]
+        self._give_back(keys=_keys(taken.place, taken.machine_id), args=args)
+
+    def note(self, machine_id: str, notes: Mapping[str, str | bytes | int]) -> None:
+        """Write these notes, of which an empty one is taken away."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name, value in notes.items():
+            if value == "":
+                pipe.hdel(machine_key(machine_id), name)
+            else:
+                pipe.hset(machine_key(machine_id), name, value)
+        if len(pipe):
+            pipe.execute()
+
+
+def _keys(place: str, machine_id: str) -> list[str]:
+    return [f"om:bmc:{place}", f"om:bmc-pause:{place}", machine_key(machine_id)]

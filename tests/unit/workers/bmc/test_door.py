@@ -1,0 +1,385 @@
+"""The door to the BMCs: one user at a time, no refused login twice, and what is remembered for how long."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+import structlog.testing
+
+from app.machine.model import BmcConfiguration, Ipmi, PowerState
+from app.state.bmc_lease import BmcLeases
+from app.state.bmc_notes import BmcFound, BmcTrouble, noted
+from app.state.connection import as_fields, now_ms
+from app.state.logins import RefusedLogins
+from app.state.mirror_keys import machine_key
+from app.state.secrets import Sealer
+from config.settings import Settings
+from tests.unit.workers.conftest import MACHINE, FakeBmc
+from workers.bmc import door as door_module
+from workers.bmc import held
+from workers.bmc.client import Bmc
+from workers.bmc.door import BmcDoor
+from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcInUse, BmcRefused, BmcUnreachable
+from workers.bmc.known import BmcKind, Known
+
+OTHER = "4c4c4544-0042-3510-8051-b4c04f573333"
+LOGIN = BmcConfiguration(ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "correct horse"))
+LEASE, PAUSE = "om:bmc:192.0.2.1:623", "om:bmc-pause:192.0.2.1:623"
+IPMI = Known(BmcKind.IPMI, vendor="Wiwynn", model="M1", firmware="1.2")
+
+
+@dataclass
+class Site:
+    """A door, and the BMC behind it."""
+
+    redis: fakeredis.FakeRedis
+    settings: Settings
+    bmc: FakeBmc
+    opened: list[dict[str, Any]] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def door(self, client: redis.Redis | None = None) -> BmcDoor:
+        """The door of another process."""
+        client = client or self.redis
+        pause_ms = int(self.settings.ipmi_min_interval_s * 1000)
+        return BmcDoor(self.settings, BmcLeases(client, pause_ms), RefusedLogins(client, Sealer(bytes(32))))
+
+    def open_session(self, machine_id: str, configuration: BmcConfiguration, *rest: Any, **options: Any) -> FakeBmc:
+        del machine_id, configuration
+        self.opened.append({"known": rest[1], **options})
+        if self.fails is not None:
+            raise self.fails
+        if rest[1] is not None:
+            self.bmc.known = rest[1]
+        return self.bmc
+
+    def open(self, login: BmcConfiguration = LOGIN) -> Bmc:
+        """A session, after the pause."""
+        self.redis.delete(PAUSE)
+        return self.door().open(MACHINE, login, waits=False)
+
+    def read(self, login: BmcConfiguration = LOGIN) -> PowerState:
+        """One session that reads."""
+        bmc = self.open(login)
+        try:
+            return bmc.power_state()
+        finally:
+            bmc.close()
+
+    def fail(self, error: Exception) -> None:
+        """One session that comes to nothing."""
+        self.bmc.fails["status"] = error
+        with pytest.raises(type(error)):
+            self.read()
+        del self.bmc.fails["status"]
+
+    def noted(self) -> tuple[BmcFound | None, BmcTrouble | None]:
+        return noted(as_fields(self.redis.hgetall(machine_key(MACHINE))))
+
+    def trouble(self) -> BmcTrouble:
+        trouble = self.noted()[1]
+        assert trouble is not None
+        return trouble
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    settings = Settings(
+        omni_api_endpoint="http://192.0.2.9",
+        api_advertise_address="192.0.2.8",
+        state_dir=tmp_path,
+        ipmi_min_interval_s=1.0,
+    )
+    site = Site(fakeredis.FakeRedis(), settings, FakeBmc(known=IPMI))
+    monkeypatch.setattr(door_module, "open_session", site.open_session)
+    monkeypatch.setattr(door_module, "TURN_WITHIN_S", 0.2)
+    yield site
+    assert site.redis.get(LEASE) in (None, b"somebody else")
+
+
+def test_bmc_in_use_is_refused_to_who_does_not_wait_and_nothing_is_sent(site: Site) -> None:
+    first = site.door().open(MACHINE, LOGIN)
+    with pytest.raises(BmcInUse, match=r"192\.0\.2\.1:623.*in use") as refused:
+        site.door().open(OTHER, replace(LOGIN, ipmi=Ipmi("192.0.2.1", 0, "root", "x")), waits=False)
+    assert refused.value.executed is False
+    assert isinstance(refused.value, BmcBusy)
+    assert len(site.opened) == 1
+    first.close()
+
+
+def test_who_waits_gets_the_bmc_when_its_user_is_done(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = site.door().open(MACHINE, BmcConfiguration(api_address="192.0.2.7:80"))
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        first.close()
+
+    site.bmc.known = Known(BmcKind.API)
+    monkeypatch.setattr(door_module.time, "sleep", sleep)
+    site.door().open(OTHER, BmcConfiguration(api_address="192.0.2.7:80")).close()
+    assert len(naps) == 1
+
+
+def test_who_waits_too_long_for_a_bmc_is_told_that_it_is_in_use(site: Site) -> None:
+    site.redis.set(LEASE, "somebody else", px=30_000)
+    with pytest.raises(BmcInUse):
+        site.door().open(MACHINE, LOGIN)
+    assert site.opened == []
+
+
+def test_dead_users_lease_ends_by_itself(site: Site) -> None:
+    site.door().open(MACHINE, LOGIN)
+    assert 29_000 < site.redis.pttl(LEASE) <= 30_000
+    site.redis.pexpire(LEASE, 0)
+    assert site.read() is PowerState.ON
+
+
+def test_lease_from_before_the_clock_was_put_back_is_cut_to_its_lifetime(site: Site) -> None:
+    site.redis.set(LEASE, "somebody else", px=3_600_000)
+    with pytest.raises(BmcInUse):
+        site.door().open(MACHINE, LOGIN, waits=False)
+    assert site.redis.pttl(LEASE) <= 30_000
+
+
+@pytest.mark.parametrize("command", ["power_on", "power_off", "reboot", "arm_pxe"])
+def test_command_is_not_sent_once_somebody_else_has_the_bmc(site: Site, command: str) -> None:
+    bmc = site.door().open(MACHINE, LOGIN)
+    site.redis.set(LEASE, "somebody else")
+    with pytest.raises(BmcInUse, match="by now") as refused:
+        getattr(bmc, command)(*(("uefi",) if command == "arm_pxe" else ()))
+    assert refused.value.executed is False
+    bmc.close()
+    assert site.bmc.log == ["close"]
+    assert site.redis.get(LEASE) == b"somebody else"
+    assert site.noted()[1] is None
+
+
+def test_read_is_not_sent_once_somebody_else_may_have_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    bmc = site.door().open(MACHINE, LOGIN)
+    site.redis.set(LEASE, "somebody else")
+    assert bmc.power_state() is PowerState.ON  # it was ours a moment ago, and would be for 30 s
+    later_s = held.time.monotonic() + 6
+    monkeypatch.setattr(held.time, "monotonic", lambda: later_s)
+    with pytest.raises(BmcInUse):
+        bmc.power_state()
+    bmc.close()
+
+
+def test_lease_that_went_with_all_of_redis_is_taken_again_before_the_next_command(site: Site) -> None:
+    bmc = site.door().open(MACHINE, LOGIN)
+    site.redis.flushall()
+    bmc.power_off()
+    assert site.redis.exists(LEASE)
+    bmc.close()
+
+
+class AwayRedis(fakeredis.FakeRedis):
+    """A Redis that goes away when told."""
+
+    away = False
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        if self.away:
+            raise redis.ConnectionError
+        return super().execute_command(*args, **options)
+
+
+def test_redis_that_is_away_lets_no_session_begin(site: Site) -> None:
+    away = AwayRedis()
+    away.away = True
+    with pytest.raises(redis.ConnectionError):
+        site.door(away).open(MACHINE, LOGIN)
+    assert site.opened == []
+
+
+def test_session_goes_on_while_redis_is_away_but_commands_nothing_after_its_lease(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = AwayRedis()
+    bmc = site.door(away).open(MACHINE, LOGIN)
+    away.away = True
+    assert bmc.power_state() is PowerState.ON
+    bmc.power_off()
+    later_s = held.time.monotonic() + 31
+    monkeypatch.setattr(held.time, "monotonic", lambda: later_s)
+    assert bmc.power_state() is PowerState.OFF
+    with pytest.raises(BmcInUse) as refused:
+        bmc.power_on()
+    assert refused.value.executed is False
+    bmc.close()
+    assert site.bmc.commands == ["off"]
+
+
+def test_pause_follows_an_ipmi_session_and_no_other_kind(site: Site) -> None:
+    site.read()
+    assert 900 < site.redis.pttl(PAUSE) <= 1_000
+    with pytest.raises(BmcInUse, match="--ipmi-min-interval"):
+        site.door().open(MACHINE, LOGIN, waits=False)
+    site.bmc.known = Known(BmcKind.REDFISH)
+    site.redis.flushall()
+    site.read()
+    assert not site.redis.exists(PAUSE)
+
+
+def test_pause_follows_a_login_that_ipmi_did_not_answer(site: Site) -> None:
+    site.fails = BmcUnreachable("no answer", executed=False)
+    with pytest.raises(BmcUnreachable):
+        site.read()
+    assert site.redis.exists(PAUSE)
+
+
+def test_what_was_found_is_handed_to_the_next_session_with_the_same_login(site: Site) -> None:
+    site.read()
+    site.read()
+    site.read(replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "another")))
+    assert site.opened == [
+        {"known": None, "login_worked": False},
+        {"known": IPMI, "login_worked": True},
+        {"known": None, "login_worked": False},
+    ]
+
+
+def test_what_was_found_is_forgotten_after_an_hour_at_the_latest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.read()
+    monkeypatch.setattr(door_module, "KNOWN_FOR_MS", 600_000)  # less than by how much sooner it may be
+    site.read()
+    monkeypatch.setattr(door_module, "KNOWN_FOR_MS", 0)
+    site.read()
+    assert [call["known"] for call in site.opened][2] is None
+
+
+def test_what_was_found_is_noted_once_and_with_the_time_at_which_it_was(site: Site) -> None:
+    with structlog.testing.capture_logs() as logs:
+        site.read()
+        found = site.noted()[0]
+        site.read()
+    assert found is not None and found.name == "Wiwynn M1 (firmware 1.2)"
+    assert abs(found.found_ms - now_ms(site.redis)) < 1_000
+    assert site.noted()[0] == found
+    assert [entry["event"] for entry in logs] == ["bmc_found"]
+
+
+def test_what_is_learned_later_does_not_make_it_younger(site: Site) -> None:
+    site.read()
+    first = site.noted()[0]
+    bmc = site.open()
+    site.bmc.known = replace(IPMI, firmware="1.3")
+    bmc.describe()
+    bmc.close()
+    second = site.noted()[0]
+    assert first is not None and second is not None
+    assert (second.firmware, second.found_ms) == ("1.3", first.found_ms)
+
+
+def test_three_errors_in_a_row_have_it_found_out_anew(site: Site) -> None:
+    site.read()
+    for _ in range(3):
+        site.fail(BmcRefused("404", executed=False))
+    site.read()
+    assert [call["known"] for call in site.opened] == [None, IPMI, IPMI, IPMI, None]
+    assert site.noted()[1] is None
+
+
+def test_failures_in_a_row_are_counted_and_put_off_for_longer_each_time(site: Site) -> None:
+    pauses_s = []
+    for _ in range(5):
+        site.fail(BmcUnreachable("no answer", executed=False))
+        trouble = site.trouble()
+        pauses_s.append(round((trouble.next_ms - now_ms(site.redis)) / 1000))
+    assert pauses_s == [5, 15, 60, 300, 300]
+    assert (trouble.count, trouble.error, trouble.refused) == (5, "BmcUnreachable", False)
+    assert trouble.told.startswith("no answer. Check that the BMC has power")
+
+
+def test_session_in_which_something_succeeded_is_no_failure(site: Site) -> None:
+    site.fail(BmcUnreachable("no answer", executed=False))
+    bmc = site.open()
+    bmc.power_state()
+    site.bmc.fails["on"] = BmcRefused("500")
+    with pytest.raises(BmcRefused):
+        bmc.power_on()
+    bmc.close()
+    assert site.noted()[1] is None
+
+
+def test_failures_at_another_place_do_not_count(site: Site) -> None:
+    site.fail(BmcUnreachable("no answer", executed=False))
+    moved = replace(LOGIN, ipmi=Ipmi("192.0.2.2", 623, "talos-agent", "correct horse"))
+    site.bmc.fails["status"] = BmcUnreachable("no answer", executed=False)
+    with pytest.raises(BmcUnreachable):
+        site.read(moved)
+    assert (site.trouble().count, site.trouble().place) == (1, "192.0.2.2:623")
+
+
+def test_refused_login_ends_the_session_and_is_not_tried_again(site: Site) -> None:
+    site.bmc.fails["status"] = BmcAuthenticationFailed("Incorrect password", executed=False)
+    bmc = site.door().open(MACHINE, LOGIN)
+    for _ in range(2):
+        with pytest.raises(BmcAuthenticationFailed, match="Incorrect password"):
+            bmc.power_state()
+    assert site.bmc.log == ["status", "close"]
+    assert not site.redis.exists(LEASE)
+    bmc.close()
+    for _ in range(2):
+        with pytest.raises(BmcAuthenticationFailed, match="refused this login before"):
+            site.open()
+    assert len(site.opened) == 1
+    assert (site.trouble().refused, site.trouble().count) == (True, 1)
+    assert "correct horse" not in repr(site.redis.hgetall(machine_key(MACHINE)))
+
+
+def test_refusal_at_the_login_itself_is_noted_and_logged_once(site: Site) -> None:
+    site.fails = BmcAuthenticationFailed("Unauthorized name\n", executed=False)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(BmcAuthenticationFailed):
+                site.read()
+    assert [(entry["event"], entry["machine_id"]) for entry in logs] == [("bmc_login_refused", MACHINE)]
+    assert "\n" not in logs[0]["error"]
+
+
+def test_refused_login_is_told_although_the_note_of_it_was_lost(site: Site) -> None:
+    site.fails = BmcAuthenticationFailed("no", executed=False)
+    with pytest.raises(BmcAuthenticationFailed):
+        site.read()
+    site.redis.hdel(machine_key(MACHINE), "f:bmc-trouble")
+    with pytest.raises(BmcAuthenticationFailed):
+        site.read()
+    assert site.trouble().refused
+
+
+def test_login_that_worked_and_is_refused_counts_as_one_that_never_worked(site: Site) -> None:
+    site.read()
+    site.fail(BmcAuthenticationFailed("no", executed=False))
+    site.door().forget(MACHINE)
+    site.read()
+    assert site.opened[-1] == {"known": None, "login_worked": False}
+    assert site.noted()[1] is None
+
+
+def test_person_who_probes_has_the_bmc_asked_anew(site: Site) -> None:
+    site.read()
+    site.door().forget(MACHINE)
+    assert site.noted()[0] is None
+    site.read()
+    assert site.opened[-1] == {"known": None, "login_worked": True}
+
+
+def test_fault_of_the_program_gives_the_bmc_back_and_tells_no_secret(site: Site) -> None:
+    site.fails = RecursionError("correct horse")
+    with pytest.raises(RecursionError):
+        site.read()
+    assert site.trouble().words == "a fault of the program (RecursionError)"
+
+
+def test_note_of_another_version_is_passed_over(site: Site) -> None:
+    site.read()
+    notes = {"f:bmc-found": '{"kind": "telnet"}', "f:bmc-trouble": "17 refused no"}
+    site.redis.hset(machine_key(MACHINE), mapping=notes)
+    assert site.read() is PowerState.ON
+    assert site.opened[-1] == {"known": None, "login_worked": True}

@@ -1,0 +1,223 @@
+"""A session with a BMC as long as the lease on it is ours; what comes of it is noted for the next one.
+
+The lease is extended before each call, so no thread is needed for that: where somebody else has it by then, nothing is
+sent. A session in which nothing succeeded is one failure more in a row; a refused login ends it at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import redis
+import structlog
+
+from app.agents.words import clean
+from app.machine.model import BmcConfiguration, PowerState
+from app.state.bmc_lease import LEASE_MS, BmcLeases, Taken
+from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, found_text, trouble_text
+from app.state.logins import REFUSED, WORKED, RefusedLogins
+from workers.bmc.client import Bmc
+from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcInUse
+from workers.bmc.known import BmcKind, Known
+
+log = structlog.get_logger()
+
+# A read within this time of the last look at the lease does not ask Redis again: it stands for six times as long.
+_TRUSTED_S = 5.0
+
+_Answer = TypeVar("_Answer")
+
+
+class HeldBmc:
+    """A session, which the door opens. Every call may raise BmcInUse with nothing sent; close() raises nothing."""
+
+    def __init__(
+        self, leases: BmcLeases, logins: RefusedLogins, taken: Taken, configuration: BmcConfiguration
+    ) -> None:
+        self._leases, self._logins, self._taken, self._configuration = leases, logins, taken, configuration
+        self._began_s = self._kept_s = time.monotonic()
+        self._session: Bmc | None = None
+        self._refusal: BmcAuthenticationFailed | None = None
+        self._error: Exception | None = None
+        self._given: Known | None = None
+        self._succeeded = self._ended = False
+
+    def begin(self, open_session: Callable[[Known | None], Bmc], known: Known | None) -> HeldBmc:
+        """Open the session with what is known of the BMC. The lease is given back where that fails. Raises BmcError."""
+        self._given = known
+        try:
+            self._session = self._watched(lambda: open_session(known))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def refused_before(self) -> BmcAuthenticationFailed:
+        """Give the lease back with nothing sent: the BMC refused this login before. The answer is what to raise."""
+        error = BmcAuthenticationFailed("the BMC refused this login before and is not asked again", executed=False)
+        if self._taken.trouble is None or not self._taken.trouble.refused:
+            self._refusal = self._error = error
+        self.close()
+        return error
+
+    @property
+    def known(self) -> Known:
+        """What the session found out."""
+        return self._open().known
+
+    def describe(self) -> Known:
+        """Ask the BMC what it is."""
+        return self._ask(lambda bmc: bmc.describe())
+
+    def power_state(self) -> PowerState:
+        """Read the power state."""
+        return self._ask(lambda bmc: bmc.power_state())
+
+    def power_on(self) -> None:
+        """Power on."""
+        self._ask(lambda bmc: bmc.power_on(), commands=True)
+
+    def power_off(self) -> None:
+        """Power off hard."""
+        self._ask(lambda bmc: bmc.power_off(), commands=True)
+
+    def reboot(self) -> None:
+        """Power cycle or reset."""
+        self._ask(lambda bmc: bmc.reboot(), commands=True)
+
+    def arm_pxe(self, mode: str) -> str:
+        """Boot from the network once; the answer is what the BMC shows instead, or ""."""
+        return self._ask(lambda bmc: bmc.arm_pxe(mode), commands=True)
+
+    def close(self) -> None:
+        """End the session, note what came of it, and give the lease back."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            if self._session is not None:
+                self._session.close()
+        finally:
+            self._give_back()
+
+    def _open(self) -> Bmc:
+        if self._refusal is not None:
+            raise BmcAuthenticationFailed(str(self._refusal), executed=False)
+        if self._session is None or self._ended:
+            raise BmcInUse("the session with the BMC has ended", executed=False)
+        return self._session
+
+    def _ask(self, call: Callable[[Bmc], _Answer], *, commands: bool = False) -> _Answer:
+        session = self._open()
+        self._keep(commands=commands)
+        answer = self._watched(lambda: call(session))
+        self._succeeds(session.known)
+        return answer
+
+    def _keep(self, *, commands: bool) -> None:
+        """Have the lease live on. Raises BmcInUse where it is, or may be, somebody else's."""
+        asked_s = time.monotonic()
+        if not commands and asked_s - self._kept_s < _TRUSTED_S:
+            return
+        try:
+            ours = self._leases.extend(self._taken)
+        except redis.RedisError as error:
+            if commands and asked_s - self._kept_s > LEASE_MS / 1000:
+                words = f"Redis does not say whether the BMC is still ours to use ({type(error).__name__})"
+                raise BmcInUse(words, executed=False) from None
+            return  # nobody can have taken it yet; and a read does no harm
+        if not ours:
+            raise BmcInUse(f"somebody else uses the BMC at {self._taken.place} by now", executed=False)
+        self._kept_s = asked_s
+
+    def _watched(self, call: Callable[[], _Answer]) -> _Answer:
+        """Call the BMC, and keep in mind what goes wrong."""
+        try:
+            return call()
+        except BmcAuthenticationFailed as error:
+            log.warning("bmc_login_refused", machine_id=self._taken.machine_id, error=clean(error.words()))
+            self._refusal = self._error = error
+            self.close()
+            raise
+        except Exception as error:
+            self._error = error
+            raise
+
+    def _succeeds(self, known: Known) -> None:
+        """Note what is new, at the first success and whenever more is known."""
+        notes: dict[str, str | bytes | int] = {}
+        machine_id, taken = self._taken.machine_id, self._taken
+        if not self._succeeded:
+            if taken.trouble is not None:
+                notes |= {TROUBLE: "", NEXT: ""}
+            if not self._logins.tells_of(WORKED, taken.worked, machine_id, self._configuration):
+                notes[WORKED] = self._logins.note_of(WORKED, machine_id, self._configuration)
+                notes[REFUSED] = ""
+        if known != self._given:
+            found = self._found(known)
+            notes[FOUND] = found_text(found)
+            if taken.found is None or replace(taken.found, found_ms=found.found_ms) != found:
+                log.info("bmc_found", machine_id=machine_id, kind=found.kind, name=found.name, doubt=found.doubt)
+            self._taken = replace(taken, found=found)
+        self._succeeded, self._given = True, known
+        if notes:
+            try:
+                self._leases.note(machine_id, notes)
+            except redis.RedisError as error:  # what was done was done, and it is found out again
+                log.warning("not_noted", what="bmc", error=type(error).__name__)
+
+    def _found(self, known: Known) -> BmcFound:
+        """As it is remembered: since it was found out, not since more was learned of it."""
+        before = self._taken.found
+        found_ms = self._now_ms() if self._given is None or before is None else before.found_ms
+        said = clean(known.vendor), clean(known.model), clean(known.firmware), clean(known.doubt)
+        return BmcFound(known.kind.value, known.system, *said, found_ms)
+
+    def _give_back(self) -> None:
+        try:
+            self._leases.give_back(self._taken, self._failure(), pause=self._needs_rest())
+        except redis.RedisError as error:
+            # The lease ends by itself.
+            log.warning("not_noted", what="bmc", error=type(error).__name__)
+
+    def _needs_rest(self) -> bool:
+        """Whether IPMI was spoken, or may have been: some such BMCs freeze after a burst of sessions."""
+        if self._session is not None:
+            return self._session.known.kind is BmcKind.IPMI
+        may_be = self._given is None or self._given.kind is BmcKind.IPMI
+        return may_be and self._error is not None and not self._configuration.api_address
+
+    def _failure(self) -> dict[str, str | bytes | int]:
+        """The notes of a session in which nothing succeeded, or whose login was refused."""
+        error = self._error
+        if error is None or isinstance(error, BmcInUse) or (self._succeeded and self._refusal is None):
+            return {}
+        before, refused = self._taken.trouble, self._refusal is not None
+        if before is not None and before.place != self._taken.place:
+            before = None
+        now_ms, count = self._now_ms(), before.count + 1 if before else 1
+        said = isinstance(error, BmcError)
+        words = clean(str(error)) if said else f"a fault of the program ({type(error).__name__})"
+        trouble = BmcTrouble(
+            since_ms=before.since_ms if before and before.refused is refused else now_ms,
+            refused=refused,
+            words=words,
+            error=type(error).__name__,
+            hint=error.hint if isinstance(error, BmcError) else "",
+            count=count,
+            place=self._taken.place,
+        )
+        pauses_s = error.backoff_s if isinstance(error, BmcError) else BmcError.backoff_s
+        next_ms = now_ms + int(pauses_s[min(count, len(pauses_s)) - 1] * 1000)
+        notes: dict[str, str | bytes | int] = {TROUBLE: trouble_text(trouble), NEXT: next_ms}
+        if refused:
+            self._logins.note_refused(self._taken.machine_id, self._configuration)
+            notes |= {WORKED: "", NEXT: ""}
+        return notes
+
+    def _now_ms(self) -> int:
+        """Redis' clock, without asking it again."""
+        return self._taken.at_ms + int((time.monotonic() - self._began_s) * 1000)
