@@ -8,7 +8,7 @@ from app.machine.model import Ipmi, PowerState
 from workers.bmc.client import Bmc
 from workers.bmc.errors import BmcError, BmcRefused, BmcUnreachable, BmcUnsupported
 from workers.bmc.ipmi import boot
-from workers.bmc.ipmi.codes import INVALID_DATA, NOT_IN_THIS_STATE, completion_error
+from workers.bmc.ipmi.codes import NOT_IN_THIS_STATE, completion_error
 from workers.bmc.ipmi.connect import log_in, why
 from workers.bmc.ipmi.device import described
 from workers.bmc.ipmi.login import NoAnswer
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 CHASSIS, APP = 0, 6
 GET_DEVICE_ID, CHASSIS_STATUS, CHASSIS_CONTROL = 1, 1, 2
-OFF, ON, CYCLE, RESET = 0, 1, 2, 3
+OFF, ON, CYCLE = 0, 1, 2
 # A login that has worked, or a BMC that is known to refuse right ones now and then: believe the third in a row.
 PATIENT_REFUSALS = 3
 
@@ -82,15 +82,12 @@ class IpmiBmc:
         self._switch("power off", OFF, PowerState.OFF)
 
     def reboot(self) -> None:
-        """Chassis Control, power cycle; hard reset where the BMC has no cycle, which is optional for it."""
+        """Chassis Control, power cycle."""
         answer = self._command("power cycle", CHASSIS_CONTROL, bytes([CYCLE]))
         if answer.code == NOT_IN_THIS_STATE:
             words = f"the BMC at {self._place} does not power cycle in the present state: the machine is off, or starts"
             raise BmcUnsupported(words, executed=False)
-        if answer.code == INVALID_DATA:
-            self._done("reset", self._command("reset", CHASSIS_CONTROL, bytes([RESET])))
-        else:
-            self._done("power cycle", answer)
+        self._done("power cycle", answer)
 
     def arm_pxe(self, mode: str) -> str:
         """Set System Boot Options, network once; the answer is what is read back instead."""
