@@ -39,7 +39,10 @@ class MachineAgent:
             self._machine.counts["BMC user refused"] += 1
             words = f"ipmitool user set password 4 {login.password}: command failed"
             raise AgentRefusal(grpc.StatusCode.UNKNOWN, words)
-        self._machine.bmc.set_login(login.username, login.password)
+        try:
+            self._machine.bmc.set_login(login.username, login.password)
+        except ValueError as error:  # the BMC has no room for it
+            raise AgentRefusal(grpc.StatusCode.UNKNOWN, str(error)) from None
 
     async def wipe_disks(self, zeroes: bool) -> None:  # noqa: ARG002, FBT001 - zeroes take no longer here
         """Wipe the machine's disks."""
