@@ -85,12 +85,12 @@ def judge_manners(program: FleetProgram, fleet: BmcFleet) -> list[Row]:
 def main() -> int:
     """Measure and print; the answer is the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lab.bench.bmc", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("kinds", nargs="*", choices=list(KINDS), help="which are measured (all)")
+    parser.add_argument("--kind", action="append", choices=list(KINDS), help="measured alone, or with others (all)")
     parser.add_argument("--machines", type=int, default=MACHINES, help="how many BMCs of each kind (1000)")
     given = parser.parse_args()
     rows: list[Row] = []
     try:
-        for kind in given.kinds or KINDS:
+        for kind in given.kind or KINDS:
             rows += measure(KINDS[kind], given.machines)
     except (ProductError, TimeoutError) as error:
         sys.stderr.write(f"omni-metal bench: {error}\n")

@@ -13,7 +13,7 @@ MACHINES, LIVING = 40, 38
 
 def test_bench_of_a_few_bmcs_reads_all_that_answer_and_judges_it():
     ended = subprocess.run(
-        [sys.executable, "-m", "lab.bench.bmc", "api", f"--machines={MACHINES}"],
+        [sys.executable, "-m", "lab.bench.bmc", "--kind=api", f"--machines={MACHINES}"],
         capture_output=True,
         text=True,
         timeout=110,

@@ -75,7 +75,7 @@ def test_kind_that_cannot_be_measured_fails_and_what_was_before_is_told(monkeypa
     said = capsys.readouterr()
     assert "API: steady sweep" in said.out and "did not come up" in said.out
     assert "nothing more" in said.out and "Redfish" not in said.out
-    monkeypatch.setattr("sys.argv", ["bmc", "api"])
+    monkeypatch.setattr("sys.argv", ["bmc", "--kind=api"])
     assert bmc.main() == 0
 
 
