@@ -15,9 +15,10 @@ from config.durations import parse_duration
 
 WRONG_USAGE: Final = 2
 MACHINE_WORD: Final = "a machine id"
-WAIT: Final = click.option(
-    "--wait", default="10s", show_default=True, help="How long to wait for the end of what was started; 0 = not."
-)
+_WAIT_HELP: Final = "How long to wait for the end of what was started; 0 = not."
+WAIT: Final = click.option("--wait", default="10s", show_default=True, help=_WAIT_HELP)
+# A BMC that does not answer is given up after half a minute by the slowest of the ways to speak with it.
+BMC_WAIT: Final = click.option("--wait", default="45s", show_default=True, help=_WAIT_HELP)
 
 
 def split_words(arguments: tuple[str, ...], *wanted: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

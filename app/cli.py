@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 import click
 
 from app import __version__
-from app.arguments import MACHINE_WORD, WAIT, refuse, split_words, wait_seconds
+from app.arguments import BMC_WAIT, MACHINE_WORD, WAIT, refuse, split_words, wait_seconds
 from app.option_help import HELP_SETTINGS, OptionsCommand, OptionsGroup
 
 if TYPE_CHECKING:
@@ -137,6 +137,16 @@ def record(arguments: tuple[str, ...], adopt: bool, wipe: bool, wait: str) -> No
     if adopt is wipe:
         refuse("say either --adopt, which keeps what is on the disks, or --wipe, which has them wiped")
     _order(arguments, "record-adopt" if adopt else "record-wipe", wait)
+
+
+@main.command(cls=OptionsCommand, words="test|probe MACHINE")
+@BMC_WAIT
+def bmc(arguments: tuple[str, ...], wait: str) -> None:
+    """Log in at a machine's BMC and read its power (test), or ask it anew what it is (probe); nothing is changed."""
+    (what, machine), options = split_words(arguments, "test or probe", MACHINE_WORD)
+    if what not in ("test", "probe"):
+        refuse(f"there is no bmc {what}: say test or probe")
+    _order((machine, *options), f"bmc-{what}", wait)
 
 
 @main.command()

@@ -10,15 +10,17 @@ from typing import Final
 import redis
 
 from app.console import FAILED, no_redis, tell
+from app.machine.model import OperationName
 from app.machine.verbs import Verb
 from app.state.connection import connect
 from app.state.history import History
 from app.state.lease import Leases
 from app.state.mirror import Mirror
 from app.state.mirror_reader import MirrorUnreadable
+from app.state.parts import live_workers
 from app.state.secrets import sealer
 from config.settings import Settings
-from workers.enqueue import QueueUnavailable, order
+from workers.enqueue import TASKS, QueueUnavailable, order
 
 # Fewer would name a machine by chance.
 SHORTEST_BEGINNING: Final = 4
@@ -88,8 +90,17 @@ def _follow(client: redis.Redis, machine_id: str, operation: str, task_id: str, 
     if lease is not None and lease.task_id == task_id:
         _say(f"{operation} runs; see omni-metal machines")
         return 0
-    tell(f"no worker has begun {operation} within {wait_s:g} s; it is queued, and done when one does")
+    words = f"no worker has begun {operation} within {wait_s:g} s; it is queued, and done when one does"
+    tell(words + _why(client, operation))
     return FAILED
+
+
+def _why(client: redis.Redis, operation: str) -> str:
+    """What is to be done where there is no worker for it at all."""
+    queue = TASKS[OperationName(operation)].queue
+    if any(name.startswith(f"{queue}@") for name in live_workers(client)):
+        return ""
+    return f". None takes tasks of the queue {queue}: start `omni-metal worker {queue}`"
 
 
 def _ended(client: redis.Redis, machine_id: str, task_id: str) -> Ended | None:

@@ -18,6 +18,7 @@ app = Celery(
     "omni-metal",
     task_cls="workers.request:LastingTask",
     include=[
+        "workers.bmc_reading",
         "workers.bmc_setup",
         "workers.power",
         "workers.reboot",

@@ -23,6 +23,7 @@ from app.state.orders import note_record_order
 from app.state.secrets import sealer
 from app.state.wipes import WipeSlots
 from config.settings import Settings
+from workers.bmc_reading import bmc_probe, bmc_test
 from workers.bmc_setup import configure_bmc_task
 from workers.celery_app import configure
 from workers.power import power_off_task, power_on_task
@@ -44,6 +45,8 @@ TASKS: dict[OperationName, Any] = {
     OperationName.TEARDOWN: teardown_task,
     OperationName.ADOPT_RECORD: adopt_record,
     OperationName.WIPE_RECORD: wipe_record,
+    OperationName.BMC_TEST: bmc_test,
+    OperationName.BMC_PROBE: bmc_probe,
 }
 
 

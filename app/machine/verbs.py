@@ -1,6 +1,6 @@
 """What a person may order by hand: each verb, legal exactly when Omni wants what it does, or else why it is refused.
 
-Pure. `due()` also holds the rules of the operations that are done by hand only, which `decide()` never lists.
+Pure. What only reads is legal wherever there is something to read.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.machine import bmc_login, facts, power, rebooting, wiping
+from app.machine.by_hand import RULES
 from app.machine.facts import Standing
 from app.machine.model import BootMode, Decision, Gate, Machine, Operation, OperationName
 from app.machine.sentences import GATE_WORDS, shown, why_on
@@ -27,6 +28,8 @@ class Verb(enum.StrEnum):
     PXE_ARM = "pxe-arm"
     ADOPT_RECORD = "record-adopt"
     WIPE_RECORD = "record-wipe"
+    BMC_TEST = "bmc-test"
+    BMC_PROBE = "bmc-probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,13 @@ OPERATIONS: Final = {
     Verb.PXE_ARM: OperationName.PXE_ARM,
     Verb.ADOPT_RECORD: OperationName.ADOPT_RECORD,
     Verb.WIPE_RECORD: OperationName.WIPE_RECORD,
+    Verb.BMC_TEST: OperationName.BMC_TEST,
+    Verb.BMC_PROBE: OperationName.BMC_PROBE,
 }
 _RECORDS = (Verb.ADOPT_RECORD, Verb.WIPE_RECORD)
+# They change nothing, so that no gate holds them back.
+_READING = (Verb.BMC_TEST, Verb.BMC_PROBE)
+BY_HAND_ONLY: Final = frozenset(RULES)
 # They are written to Omni as soon as they are due: nobody has to ask for them.
 _BY_THEMSELVES = (OperationName.ACKNOWLEDGE_POWER_OFF, OperationName.ACKNOWLEDGE_REBOOT)
 
@@ -76,7 +84,7 @@ def refusal(machine: Machine, decision: Decision, verb: Verb) -> str:
 
 def due(machine: Machine, decision: Decision, name: OperationName) -> Operation | None:
     """The operation of this name, if it may be done now: as decided, or by its own rule where it is by hand only."""
-    by_hand = _BY_HAND_ONLY.get(name)
+    by_hand = RULES.get(name)
     return by_hand(machine, decision) if by_hand else decision.find(name)
 
 
@@ -94,42 +102,6 @@ def first_due(decision: Decision) -> Operation | None:
 def tasks_due(decision: Decision) -> tuple[Operation, ...]:
     """What is due and done by a task, in its order."""
     return tuple(o for o in decision.operations if o.name not in _BY_THEMSELVES)
-
-
-def _pxe_arm(machine: Machine, decision: Decision) -> Operation | None:
-    """Due when no gate holds, the machine stays, its BMC is configured, and it is to boot from the network."""
-    wish, configured = machine.infra_machine, machine.bmc_configuration is not None
-    if wish is None or facts.tearing_down(machine) or decision.gate is not None:
-        return None
-    if not configured or not decision.requires_pxe:
-        return None
-    return Operation(OperationName.PXE_ARM, f"The next boot is to be {decision.boot_mode}.", pxe=True)
-
-
-def _adopt_record(machine: Machine, decision: Decision) -> Operation | None:
-    """Due when nothing but the lost record is in the way, and a cluster owns what is on the disks."""
-    wish = machine.infra_machine
-    if wish is None or decision.gate is not Gate.RECORD_LOST or not facts.allocated(machine):
-        return None
-    reason = f"The lost record is written anew as for a machine that was wiped for {shown(wish.wipe_id)}."
-    return Operation(OperationName.ADOPT_RECORD, reason, cause=(wish.wipe_id, wish.cluster_talos_version))
-
-
-def _wipe_record(machine: Machine, decision: Decision) -> Operation | None:
-    """Due when nothing but the lost record is in the way."""
-    wish = machine.infra_machine
-    if wish is None or decision.gate is not Gate.RECORD_LOST:
-        return None
-    reason = "The lost record is written anew as for a machine that was never wiped."
-    return Operation(OperationName.WIPE_RECORD, reason, cause=(wish.wipe_id,))
-
-
-_BY_HAND_ONLY: Final[dict[OperationName, Callable[[Machine, Decision], Operation | None]]] = {
-    OperationName.PXE_ARM: _pxe_arm,
-    OperationName.ADOPT_RECORD: _adopt_record,
-    OperationName.WIPE_RECORD: _wipe_record,
-}
-BY_HAND_ONLY: Final = frozenset(_BY_HAND_ONLY)
 
 
 # Why not
@@ -156,11 +128,12 @@ def _why_not(machine: Machine, decision: Decision, verb: Verb) -> str:
         return "The machine was removed from Omni: nothing but its teardown is due."
     if verb in _RECORDS:
         return _why_no_record(machine, decision)
-    if decision.gate is not None:
+    if decision.gate is not None and verb not in _READING:
         return GATE_WORDS[decision.gate]
     standing = facts.standing_of(machine, wish)
     if verb is not Verb.WIPE and not standing.bmc_configured:
-        return " ".join(("Its BMC is not configured.", *bmc_login.weigh(standing).reasons))
+        why = (GATE_WORDS[decision.gate],) if decision.gate else bmc_login.weigh(standing).reasons
+        return " ".join(("Its BMC is not configured.", *why))
     return _WHY_NOT[verb](standing, decision)
 
 

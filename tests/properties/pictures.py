@@ -78,7 +78,7 @@ machines = st.builds(
     Machine,
     id=st.just(ID),
     now=st.just(NOW),
-    facts=st.builds(Facts, powered_on=tri, agent_accessible=tri),
+    facts=st.builds(Facts, powered_on=tri, agent_accessible=tri, login_refused=st.sampled_from([False] * 4 + [True])),
     infra_machine=st.sampled_from([False] * 9 + [True]).flatmap(lambda none: st.none() if none else infra_machines),
     infra_machine_status=st.none() | statuses,
     bmc_config=st.none() | st.builds(BmcConfig, meta=metas, ipmi=ipmis, api_address=addresses),

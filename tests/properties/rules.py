@@ -69,7 +69,8 @@ def _setup(m: Machine, agent: bool | None) -> list[dict[str, Any]]:
         same = used and used.manually_configured and now == ipmi and used.api_address == config.api_address
         return [] if same else [{"name": "configure_bmc", "source": "user"}]
     ours = used and not used.manually_configured and (used.ipmi or used.api_address is not None)
-    return [{"name": "configure_bmc", "source": "agent"}] if agent and not ours else []
+    refused = used and used.api_address is None and m.facts.login_refused
+    return [{"name": "configure_bmc", "source": "agent"}] if agent and (refused or not ours) else []
 
 
 def _power(

@@ -196,7 +196,7 @@ def after_effect(machine: Machine, done: Operation) -> Machine:  # noqa: PLR0911
         case OperationName.CONFIGURE_BMC:
             ours = BmcConfiguration(ipmi=Ipmi("10.0.0.9", 623, "talos-agent", "new"))
             login = user_login(machine.bmc_config) if done.source == "user" else ours
-            return replace(machine, bmc_configuration=login)
+            return replace(machine, bmc_configuration=login, facts=replace(machine.facts, login_refused=False))
         case OperationName.WIPE:
             wiped = WipeStatus(
                 last_wipe_id=wish.wipe_id, last_wipe_install_event_id=wish.install_event_id, initial_wipe_done=True

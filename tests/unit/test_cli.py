@@ -51,6 +51,8 @@ def test_wrong_options_end_every_process_with_status_2(command):
         (("wipe", MACHINE, "now"), f"found {MACHINE} now"),
         (("power", MACHINE), "name a machine id and on or off"),
         (("power", MACHINE, "of"), "there is no power of: say on or off"),
+        (("bmc", MACHINE), "name test or probe and a machine id"),
+        (("bmc", "reset", MACHINE), "there is no bmc reset: say test or probe"),
         (("record", MACHINE), "say either --adopt"),
         (("record", MACHINE, "--adopt", "--wipe"), "say either --adopt"),
         (("record", "--adopt"), "name a machine id"),
@@ -98,6 +100,8 @@ def orders(monkeypatch, tmp_path):
         (("power", "--id", "on", MACHINE, "on"), (MACHINE, "power-on", 10, "on")),
         (("power", MACHINE, "off"), (MACHINE, "power-off", 10, "bare-metal")),
         (("pxe", "--id=x", MACHINE), (MACHINE, "pxe-arm", 10, "x")),
+        (("bmc", "test", MACHINE), (MACHINE, "bmc-test", 45, "bare-metal")),
+        (("bmc", "probe", MACHINE, "--wait=5s"), (MACHINE, "bmc-probe", 5, "bare-metal")),
         (("record", "--adopt", MACHINE), (MACHINE, "record-adopt", 10, "bare-metal")),
         (("record", MACHINE, "--wipe"), (MACHINE, "record-wipe", 10, "bare-metal")),
     ],
@@ -113,6 +117,12 @@ def test_help_of_a_command_names_its_words_and_how_long_it_waits(command):
     found = invoke(command, "--help")
     assert f"{command} MACHINE" in found.output.splitlines()[0]
     assert "--wait" in found.output
+
+
+def test_help_of_bmc_says_what_can_be_asked_and_that_nothing_is_changed():
+    found = invoke("bmc", "--help")
+    assert "bmc test|probe MACHINE" in found.output.splitlines()[0]
+    assert "nothing is changed" in " ".join(found.output.split())
 
 
 @pytest.mark.parametrize(("words", "as_json"), [((), False), (("--json",), True)])

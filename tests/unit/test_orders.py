@@ -10,6 +10,7 @@ from app import orders
 from app.machine.verbs import Verb
 from app.state.history import History, HistoryEntry
 from app.state.lease import Leases
+from app.state.parts import note_worker
 from config.settings import Settings
 from workers.enqueue import OrderResult, QueueUnavailable
 
@@ -125,7 +126,14 @@ def test_task_that_no_worker_has_begun_is_said_with_status_1(settings, client, o
     if held:
         Leases(client).take(MACHINE, "reboot", "another task")
     assert orders.give(settings, MACHINE, Verb.WIPE, 0.02) == 1
-    assert "no worker has begun wipe within 0.02 s" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no worker has begun wipe within 0.02 s" in said and "start `omni-metal worker wipe`" in said
+
+
+def test_order_waits_behind_others_of_a_worker_that_there_is(settings, client, ordered, capsys):
+    note_worker(client, "wipe", "host")
+    assert orders.give(settings, MACHINE, Verb.WIPE, 0.02) == 1
+    assert "start `omni-metal worker" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

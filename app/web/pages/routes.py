@@ -41,6 +41,8 @@ LABELS: Final = {
     Verb.PXE_ARM: "Boot from network once",
     Verb.ADOPT_RECORD: "Record: keep the disks",
     Verb.WIPE_RECORD: "Record: wipe the disks",
+    Verb.BMC_TEST: "Test the BMC",
+    Verb.BMC_PROBE: "Ask anew what the BMC is",
 }
 
 

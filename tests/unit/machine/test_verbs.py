@@ -22,6 +22,8 @@ from tests.unit.machine.pictures import (
     wish,
 )
 
+READING = {Verb.BMC_TEST, Verb.BMC_PROBE}
+
 
 def legal(machine):
     """The verbs that may be ordered."""
@@ -67,10 +69,26 @@ LEGAL = {
 
 @pytest.mark.parametrize(("machine", "expected"), LEGAL.values(), ids=LEGAL)
 def test_what_is_due_may_be_ordered_and_nothing_else(machine, expected):
-    assert legal(machine) == expected
+    assert legal(machine) - READING == expected
 
 
-@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("machine", [*(machine for machine, _ in LEGAL.values())], ids=LEGAL)
+def test_bmc_that_is_configured_may_be_read_unless_the_machine_is_removed(machine):
+    readable = machine.bmc_configuration is not None and machine.infra_machine.meta is not GOING
+    assert legal(machine) & READING == (READING if readable else set())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"acceptance_status": Acceptance.REJECTED}, {"acceptance_status": Acceptance.PENDING}, {"cordoned": True}],
+)
+def test_bmc_may_be_read_whatever_gate_holds_the_machine_back(changes):
+    machine = wish(wiping(), **changes)
+    assert legal(machine) == READING
+    assert "Its BMC is not configured. The " in refused(replace(machine, bmc_configuration=None), Verb.BMC_TEST)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in Verb if verb not in READING])
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -172,7 +190,7 @@ def test_refusal_names_what_omni_wants(machine, verb, words):
     assert words in refused(machine, verb)
 
 
-@pytest.mark.parametrize("verb", [Verb.REBOOT, Verb.POWER_ON, Verb.POWER_OFF, Verb.PXE_ARM])
+@pytest.mark.parametrize("verb", [Verb.REBOOT, Verb.POWER_ON, Verb.POWER_OFF, Verb.PXE_ARM, *sorted(READING)])
 def test_machine_without_a_bmc_login_is_told_how_it_gets_one(verb):
     words = refused(replace(wiping(agent=False), bmc_configuration=None), verb)
     assert words.startswith("Its BMC is not configured. There is no BMC login yet")
