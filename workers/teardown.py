@@ -9,15 +9,16 @@ from typing import Any
 
 import structlog
 
-from app.machine.model import OperationName
+from app.machine.model import OperationName, PowerState
 from app.omni.errors import NotFound
 from app.omni.kinds import Kind
 from app.state.boots import Boots
 from config.celery import QUEUE_BMC
 from workers.bmc.errors import BmcError
 from workers.celery_app import app
+from workers.errors import BmcStateUnknown
 from workers.operation import perform
-from workers.power import arm_pxe
+from workers.power import arm_pxe, wait_for
 from workers.turn import Procedure, Turn
 
 log = structlog.get_logger()
@@ -57,7 +58,8 @@ def _reboot_into_agent(turn: Turn) -> bool:
         arm_pxe(turn)
         turn.about_to_act()
         turn.bmc.reboot()
-    except BmcError as error:
+        wait_for(turn, PowerState.ON)
+    except (BmcError, BmcStateUnknown) as error:
         log.warning("teardown_reboot_failed", error=error.words())
         return False
     return True

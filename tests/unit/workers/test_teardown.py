@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from app.agents.errors import GatewayUnreachable
-from app.machine.model import Phase
+from app.machine.model import Phase, PowerState
 from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
-from tests.unit.workers.conftest import MACHINE, Bottle
+from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
 from workers.bmc.errors import BmcUnreachable
 from workers.teardown import RECORDS, teardown_task
 
@@ -51,6 +51,40 @@ def test_bmc_that_does_not_answer_does_not_hold_the_machine(bottle: Bottle) -> N
     removed(bottle)
     bottle.bmc.fails = {"status": BmcUnreachable("timeout"), "pxe:uefi": BmcUnreachable("timeout")}
     assert run(bottle) == ("SUCCESS", "removed")
+    assert left(bottle) == {Kind.INFRA_MACHINE}
+
+
+def test_power_that_is_read_wrong_once_after_the_reboot_is_read_again(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed(bottle)
+    answers = [PowerState.ON, PowerState.OFF, BmcUnreachable("timeout"), PowerState.ON]
+
+    def power_state(_: FakeBmc) -> PowerState:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(FakeBmc, "power_state", power_state)
+    assert run(bottle) == ("SUCCESS", "removed, rebooted into agent mode")
+    assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
+    assert answers == []
+
+
+def test_machine_that_does_not_come_on_again_is_removed_all_the_same(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed(bottle)
+    monkeypatch.setattr("workers.power.REACHED_WITHIN_S", 0.0)
+
+    def reboot(bmc: FakeBmc) -> None:
+        bmc.log.append("reboot")
+        bmc.on = False
+
+    monkeypatch.setattr(FakeBmc, "reboot", reboot)
+    assert run(bottle) == ("SUCCESS", "removed")
+    assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
     assert left(bottle) == {Kind.INFRA_MACHINE}
 
 
