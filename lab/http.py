@@ -1,17 +1,20 @@
 """The small HTTP/1.1 server under the rack's stand-ins.
 
 A rack has one BMC per machine, so a thousand of these may listen side by side: a connection costs one protocol
-object and a small buffer. Requests are read by a parser without sockets; answers always have a Content-Length.
+object and a small buffer. Requests are read by a parser without sockets; answers with a body have a Content-Length.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import parse_qsl, urlsplit
+
+from lab.http_over_tls import Greeting
 
 MAX_HEAD_BYTES: Final = 16 * 1024  # no client of the rack sends longer headers
 MAX_BODY_BYTES: Final = 1024 * 1024  # a schematic, the largest body, is a few KB
@@ -28,7 +31,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request; header names are in lower case."""
+    """One request; header names are in lower case. peer: HOST:PORT of the other end of the connection."""
 
     method: str
     path: str
@@ -36,6 +39,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     keep_alive: bool = True
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Response:
     status: int = 200
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def text(cls, text: str, status: int = 200) -> Response:
@@ -52,23 +57,24 @@ class Response:
         return cls(status, text.encode())
 
     def render(self, *, keep_alive: bool, with_body: bool = True) -> bytes:
-        """The bytes on the wire; HEAD is answered without the body but with its length."""
-        head = (
-            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
-            f"Content-Type: {self.content_type}\r\n"
-            f"Content-Length: {len(self.body)}\r\n"
-            f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
-        )
-        return head.encode() + (self.body if with_body else b"")
+        """The bytes on the wire; HEAD is answered without the body but with its length, 204 with neither."""
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
+        if self.status != HTTPStatus.NO_CONTENT:
+            lines += [f"Content-Type: {self.content_type}", f"Content-Length: {len(self.body)}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n")
+        return "\r\n".join(lines).encode() + (self.body if with_body else b"")
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+"""Answers a request; cancelled when the connection is lost meanwhile. May raise NoAnswer."""
 
 
 class RequestReader:
-    """Cuts a stream of bytes into requests."""
+    """Cuts a stream of bytes into requests. peer: whose."""
 
-    def __init__(self) -> None:
+    def __init__(self, peer: str = "") -> None:
+        self.peer = peer
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[Request]:
@@ -102,6 +108,7 @@ class RequestReader:
             headers,
             rest[:length],
             keep_alive=version == "HTTP/1.1" and headers.get("connection", "").lower() != "close",
+            peer=self.peer,
         )
 
 
@@ -131,33 +138,34 @@ def _body_length(headers: Mapping[str, str]) -> int:
 class _Connection(asyncio.Protocol):
     """One client: requests are answered one after the other, in order."""
 
-    def __init__(self, handler: Handler, open_connections: set[_Connection]) -> None:
-        self._handler = handler
-        self._open = open_connections
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
         self._reader = RequestReader()
         self._transport: asyncio.Transport | None = None
         self._waiting: list[Request] = []
         self._answering: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called twice where there is TLS: before the handshake, so that `abort` ends that as well, and after it."""
         self._transport = cast(asyncio.Transport, transport)
-        self._open.add(self)
+        self._reader.peer = "{}:{}".format(*(transport.get_extra_info("peername") or ("", "")))
+        self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         try:
             self._waiting += self._reader.feed(data)
-        except RequestError as error:
-            self._write(Response.text(f"{error}\n", 400).render(keep_alive=False))
-            self.close()
+        except RequestError as error:  # soon: data may come with the end of a handshake, right before its transport
+            asyncio.get_running_loop().call_soon(self._refuse, str(error))
             return
         if self._waiting and self._answering is None:
             self._answering = asyncio.get_running_loop().create_task(self._answer())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
-        self._open.discard(self)
+        self._server.connections.discard(self)
         self._transport = None
         if self._answering is not None:
             self._answering.cancel()
+        self._server.gone(self._reader.peer)
 
     def close(self) -> None:
         """Close the connection once what is written has been taken."""
@@ -169,11 +177,15 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _refuse(self, words: str) -> None:
+        self._write(Response.text(f"{words}\n", 400).render(keep_alive=False))
+        self.close()
+
     async def _answer(self) -> None:
         while self._waiting:
             request = self._waiting.pop(0)
             try:
-                response = await self._handler(request)
+                response = await self._server.handler(request)
             except NoAnswer:
                 self.abort()
                 return
@@ -190,19 +202,28 @@ class _Connection(asyncio.Protocol):
 
 
 class HttpServer:
-    """A handler listening on a port."""
+    """A handler listening on a port.
 
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    Args:
+        handler: answers requests.
+        gone: is told the peer of a connection that has ended; it may be told twice.
+    """
+
+    def __init__(self, handler: Handler, gone: Callable[[str], None] = lambda _: None) -> None:
+        self.handler = handler
+        self.gone = gone
+        self.connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
 
-    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen; returns the port (port 0 takes a free one)."""
+    async def serve(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, over TLS where there is a context for it; returns the port (port 0 takes a free one)."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self._handler, self._connections), host, port)
+        self._server = await loop.create_server(lambda: self._connection(tls), host, port)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
+
+    def _connection(self, tls: ssl.SSLContext | None) -> asyncio.Protocol:
+        return _Connection(self) if tls is None else Greeting(_Connection(self), tls)
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
@@ -214,8 +235,8 @@ class HttpServer:
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
         server.close()
-        while self._connections:
-            for connection in tuple(self._connections):
+        while self.connections:
+            for connection in tuple(self.connections):
                 connection.abort()
             await asyncio.sleep(0)
         await server.wait_closed()

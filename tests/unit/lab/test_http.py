@@ -56,3 +56,15 @@ def test_answer_to_head_has_the_length_without_the_body():
 
     assert b"Content-Length: 3" in wire
     assert wire.endswith(b"\r\n\r\n")
+
+
+def test_answer_without_content_has_no_length_but_its_headers():
+    wire = Response(204, headers={"ETag": '"1"'}).render(keep_alive=True)
+
+    assert wire == b'HTTP/1.1 204 No Content\r\nETag: "1"\r\nConnection: keep-alive\r\n\r\n'
+
+
+def test_request_says_whose_it_is():
+    (request,) = RequestReader("127.0.0.1:5").feed(b"PATCH / HTTP/1.1\r\n\r\n")
+
+    assert (request.method, request.peer) == ("PATCH", "127.0.0.1:5")
