@@ -18,12 +18,14 @@ REFUSED_PAUSE_S = 1.0
 def log_in(ipmi: Ipmi, refusals: int) -> Wire:
     """A session, with a login that is believed to be refused after so many refusals in a row. Raises BmcError."""
     user, password = checked_login(ipmi.username, ipmi.password)
+    refused = 0
     while True:
         try:
             return _connect(ipmi, user, password)
-        except BmcAuthenticationFailed:
-            refusals -= 1
-            if refusals <= 0:
+        except BmcAuthenticationFailed as error:
+            refused += 1
+            if refused >= refusals:
+                error.refusals = refused
                 raise
         time.sleep(REFUSED_PAUSE_S)
 

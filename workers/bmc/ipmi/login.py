@@ -23,9 +23,10 @@ from pyghmi.ipmi.private.simplesession import Session
 # A BMC that is there answers its first packet in milliseconds, and the slowest known in 2.5 s; five seconds are the
 # limit that operators know from the Go provider.
 FIRST_ANSWER_S = 5.0
-# The first packet, or its answer, may be lost. Slow BMCs work off what they get one by one: not before 2.5 s.
-FIRST_AGAIN_SHARE = 0.6
-# How long each further step waits: three times what the first answer took, but a weak BMC may take two seconds over
+# The first packet, or its answer, may be lost. Slow BMCs work off what they get one by one, so none is sent again in
+# the first three of the five seconds; and then one each second.
+FIRST_AGAIN_SHARE, FURTHER_AGAIN_SHARE = 0.6, 0.2
+# How long each further step waits: three times what the last answer took, but a weak BMC may take two seconds over
 # the sums of a login, and none more than five over anything.
 LEAST_PATIENCE_S, MOST_PATIENCE_S, PATIENCE_FACTOR = 2.0, 5.0, 3.0
 # With three in a hundred packets lost, one login in six loses one of its last six; four in a row are lost in one of
@@ -84,9 +85,9 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
         """
         self._line = line
         self._began_s = self._sent_s = time.monotonic()
-        self._first_end_s = self._began_s + first_answer_s
+        self._first_answer_s = first_answer_s
         self._beginnings = 1
-        self._alive = False
+        self._alive = self._sent_again = False
         self._status = 0
         self.sequencenumber: int = 0
         self.confalgo: int | str = 0
@@ -140,14 +141,16 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
         """Wait for one packet of the login, as long as its step may take."""
         del timeout, callout
         end_s = self._sent_s + self.patience_s
-        if not self.receive(min(end_s, self._began_s + LOGIN_S if self._alive else self._first_end_s)):
+        if not self.receive(min(end_s, self._began_s + (LOGIN_S if self._alive else self._first_answer_s))):
             self._step_lost()
 
     def _step_lost(self) -> None:
         now_s = time.monotonic()
         if not self._alive:
-            if now_s >= self._first_end_s:
+            if now_s >= self._began_s + self._first_answer_s:
                 raise Silent
+            self.patience_s = self._first_answer_s * FURTHER_AGAIN_SHARE
+            self._sent_again = True
             self.send_payload()
             return
         self.close_blindly()
@@ -157,28 +160,34 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
         self._open_rmcpplus_request()
 
     def _got_channel_auth_cap(self, response: dict[str, Any]) -> None:
-        if not self._alive:
-            self._alive = True
-            waited_s = (time.monotonic() - self._began_s) * PATIENCE_FACTOR
-            self.patience_s = min(max(waited_s, LEAST_PATIENCE_S), MOST_PATIENCE_S)
+        self._alive = True
+        self._learn_pace()
         if response["code"]:
             raise OldProtocol  # it does not understand the question for IPMI 2.0
         super()._got_channel_auth_cap(response)
+
+    def _learn_pace(self) -> None:
+        took_s = MOST_PATIENCE_S if self._sent_again else time.monotonic() - self._sent_s  # an answer to which?
+        self._sent_again = False
+        self.patience_s = min(max(took_s * PATIENCE_FACTOR, LEAST_PATIENCE_S), MOST_PATIENCE_S)
 
     def _get_session_challenge(self) -> None:
         raise OldProtocol
 
     def _got_rmcp_response(self, data: bytearray) -> Any:
+        self._learn_pace()
         self._status = data[1]
         if not data[1] and data[_CHOSEN_AT] == _SHA1:  # pyghmi's own fakebmc has nothing else, whatever it is offered
             self.attemptedhash, self.currhashlib, self.currhashlen = _SHA1, hashlib.sha1, _SHA1_SIGNATURE
         return super()._got_rmcp_response(data)
 
     def _got_rakp2(self, data: bytearray) -> Any:
+        self._learn_pace()
         self._status = data[1]
         return super()._got_rakp2(data)
 
     def _got_rakp4(self, data: bytearray) -> Any:
+        self._learn_pace()
         self._status = data[1]
         return super()._got_rakp4(data)
 

@@ -13,8 +13,9 @@ from workers.bmc.ipmi.login import APP, CLOSE_SESSION, Login, NoAnswer
 QUESTION_TRIES = 3
 # BMCs that work through a power command before they answer it take seconds.
 COMMAND_S = 5.0
-# The end of a session is worth a second packet: a slot that is not freed is missed by the next one.
-CLOSE_TRIES, CLOSE_S = 2, 1.0
+# The end of a session is worth three packets: a slot that is not freed is missed by the next one. Once it is freed,
+# some do not answer any more, so little is waited.
+CLOSE_TRIES, CLOSE_S = 3, 0.7
 
 _SET_PRIVILEGE = 0x3B
 _OPERATOR = 3
