@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from app.machine.model import BmcConfiguration
+from app.machine.model import BmcConfiguration, Ipmi
 from config.settings import Settings
 from workers.bmc.api import ApiBmc
 from workers.bmc.client import Bmc
 from workers.bmc.errors import BmcUnsupported
-from workers.bmc.known import Known
+from workers.bmc.ipmi.session import open_ipmi
+from workers.bmc.known import BmcKind, Known
+from workers.bmc.redfish.probe import speaks_redfish
+from workers.bmc.redfish.session import open_redfish
 
 
 def open_session(
@@ -27,7 +30,21 @@ def open_session(
         known: what an earlier session found out; None asks the BMC anew.
         login_worked: this very login has worked with this BMC before.
     """
-    del machine_id, settings, known, login_worked
     if configuration.api_address:
         return ApiBmc(configuration.api_address)
-    raise BmcUnsupported("IPMI and Redfish are not in this version; only BMCs of the api kind are", executed=False)
+    if configuration.ipmi is None:
+        raise BmcUnsupported("the configuration of the BMC names neither api nor ipmi", executed=False)
+    if _kind(configuration.ipmi, settings, known) is BmcKind.REDFISH:
+        return open_redfish(machine_id, configuration.ipmi, settings, known, login_worked=login_worked)
+    return open_ipmi(configuration.ipmi, known, login_worked=login_worked)
+
+
+def _kind(ipmi: Ipmi, settings: Settings, known: Known | None) -> BmcKind:
+    """The options come first; else what is known counts; else the BMC is asked whether it has Redfish."""
+    if settings.redfish_use_always:
+        return BmcKind.REDFISH
+    if not settings.redfish_use_when_available:
+        return BmcKind.IPMI
+    if known is not None and known.kind is not BmcKind.API:
+        return known.kind
+    return BmcKind.REDFISH if speaks_redfish(ipmi, settings) else BmcKind.IPMI

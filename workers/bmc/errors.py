@@ -23,6 +23,7 @@ class BmcBusy(BmcError):
     """The BMC has no time or no session left."""
 
     backoff_s = (60,)
+    hint = "It is tried again; where that goes on for long, close other sessions with this BMC, or restart it"
 
 
 class BmcInUse(BmcBusy):
@@ -30,9 +31,13 @@ class BmcInUse(BmcBusy):
 
 
 class BmcAuthenticationFailed(BmcError):
-    """The BMC refuses the login. BMCs lock out: nothing asks again until a person does."""
+    """The BMC refuses the login. BMCs lock out: nothing asks again until a person does.
+
+    refusals: how often in a row it was refused before that was believed.
+    """
 
     parks = True
+    refusals = 1
     hint = "Correct the login in Omni, then `omni-metal retry`"
 
 
@@ -43,15 +48,28 @@ class BmcNoSystem(BmcError):
 
 
 class BmcLoginUnusable(BmcError):
-    """The login cannot be sent as it is: IPMI has no room for it."""
+    """The login cannot be sent as it is: IPMI has no room for it, or Redfish no way to write it."""
 
     parks = True
-    hint = "IPMI takes users of up to 16 bytes and passwords of up to 20: change the login on the BMC and in Omni"
+    hint = (
+        "IPMI takes users of up to 16 bytes and passwords of up to 20, Redfish users without a colon: change the login "
+        "on the BMC and in Omni"
+    )
 
 
 class BmcUnsupported(BmcError):
     """The BMC cannot do that."""
 
+    hint = "Update the BMC's firmware, or have the other protocol spoken (--redfish-use-when-available)"
+
 
 class BmcRefused(BmcError):
     """The BMC answered with an error."""
+
+    hint = "Look into the BMC's own log; `omni-metal bmc probe` shows what it says of itself"
+
+
+class BmcNotTrusted(BmcError):
+    """The BMC's certificate is not one that this host trusts. Nothing was sent."""
+
+    hint = "Have this host trust its issuer, or set --redfish-insecure-skip-tls-verify"

@@ -22,7 +22,6 @@ class Effect(enum.StrEnum):
     BUSY = "busy"  # such an answer is no refusal: the BMC has no time yet
     PATIENT_LOGIN = "patient-login"  # one refusal of a login says nothing yet, not even of a new login
     FUTURE_STATE = "future-state"  # such an answer means that settings are changed at the System's /SD
-    NO_BOOT_MODE = "no-boot-mode"  # such an answer is about the boot mode: ask again without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,13 @@ class Quirk:
     answer: str = ""
 
     def fits(self, known: Known, answer: str) -> bool:
-        """Whether this BMC, which answered so, is in the row."""
+        """Whether this BMC, which answered so, is in the row.
+
+        What a BMC does not say of itself speaks against no row that is chosen by its answer as well.
+        """
         said = ((self.vendor, known.vendor), (self.model, known.model), (self.firmware, known.firmware))
-        return all(_found(pattern, text) for pattern, text in (*said, (self.answer, answer)))
+        told = [(pattern, text) for pattern, text in said if text or not self.answer]
+        return all(_found(pattern, text) for pattern, text in (*told, (self.answer, answer)))
 
 
 def quirks_of(known: Known, answer: str = "") -> tuple[Quirk, ...]:
@@ -175,10 +178,9 @@ QUIRKS: Final = (
     ),
     Quirk(
         name="mode-refused",
-        effect=Effect.NO_BOOT_MODE,
-        answer=r"BootSourceOverrideMode",
+        effect=Effect.ALWAYS,
         symptom="iLO and XCC show the boot mode and refuse a request that names it; old Supermicro knows no UEFI there",
-        remedy="Ask once more without the mode; what is read back says so",
+        remedy="Where it is refused, ask once more without the mode; what is read back says so",
         link="https://github.com/ansible-collections/community.general/issues/3509",
     ),
     Quirk(

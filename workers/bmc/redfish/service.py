@@ -1,0 +1,241 @@
+"""The Redfish service of one BMC: requests that carry the login, answers that are checked, errors that are ours.
+
+sushy's connector does the protocol's part of a request. It asks again by itself after some errors; here every error
+leaves it by its callback, as one of ours, before it comes to that: nothing is sent twice but a request whose login
+was refused, and that only where the login is known to work, or the BMC to refuse now and then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from sushy.connector import Connector
+from sushy.exceptions import SushyError
+
+from app.agents.words import clean
+from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcNotTrusted, BmcRefused, BmcUnreachable
+from workers.bmc.exchange import NotConnected
+from workers.bmc.known import BmcKind, Known
+from workers.bmc.quirks import Effect, has
+from workers.bmc.redfish.answers import Refusal, Refused, class_of, error_of, read_refusal
+from workers.bmc.redfish.line import AnswerLost, AnswerUnfit, CertificateNotTrusted, Line, Redirected
+
+# BMCs lock out after three to five refusals, so the third is believed; the fault is over within a second.
+MOST_REFUSALS: Final = 3
+REFUSED_PAUSE_S = 1.0
+# iLO leads from /redfish/v1/Systems/1 to /redfish/v1/Systems/1/: one step. More is a circle.
+MOST_REDIRECTS: Final = 3
+_GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A resource as it was read.
+
+    etag: of the header, "" where there is none.
+    pending: what it tells of is not done yet.
+    """
+
+    path: str
+    content: dict[str, Any]
+    etag: str = ""
+    pending: bool = False
+
+
+class Service:
+    """The service of one BMC. Every method raises BmcError alone.
+
+    known: what is known of the BMC, by which its errors are understood; whoever learns more sets it.
+    login_worked: this very login has worked with this BMC, now or before.
+    """
+
+    def __init__(self, line: Line, origin: str, username: str, password: str, *, login_worked: bool) -> None:
+        self.known = Known(BmcKind.REDFISH)
+        self.login_worked = login_worked
+        self._line = line
+        self._shown = clean(urlsplit(origin).netloc)
+        self._connector = _Connector(line, origin, username, password)
+
+    def read(self, path: str, *, with_login: bool = True) -> Document:
+        """GET a resource."""
+        found = self.try_read(path, with_login=with_login)
+        if isinstance(found, Refusal):
+            raise self.error(found, "GET", path)
+        return found
+
+    def find(self, path: str) -> Document | None:
+        """GET a resource that may not be there; then None."""
+        found = self.try_read(path)
+        if isinstance(found, Document):
+            return found
+        if found.status in _GONE:
+            return None
+        raise self.error(found, "GET", path)
+
+    def try_read(self, asked: str, *, with_login: bool = True) -> Document | Refusal:
+        """GET a resource; the answer may be a refusal."""
+        path = asked
+        for _ in range(MOST_REDIRECTS + 1):
+            with self._as_ours("GET", asked):
+                try:
+                    answer = self._ask("GET", path, with_login=with_login)
+                except Redirected as error:
+                    path = self._same_place(str(error), path)
+                    continue
+                if isinstance(answer, Refusal):
+                    return answer
+                pending = answer.status_code == HTTPStatus.ACCEPTED
+                content = {} if pending and not answer.content else content_of(answer)
+                return Document(path, content, answer.headers.get("ETag", ""), pending)
+        raise self.refused(f"leads from {clean(asked)} in a circle")
+
+    def post(self, path: str, body: dict[str, Any]) -> requests.Response:
+        """POST an action, once."""
+        with self._as_ours("POST", path):
+            answer = self._ask("POST", path, body)
+        if isinstance(answer, Refusal):
+            raise self.error(answer, "POST", path)
+        return answer
+
+    def try_patch(self, path: str, body: dict[str, Any], etag: str) -> requests.Response | Refusal:
+        """PATCH a resource, once; the answer may be a refusal. etag: what If-Match says; "" sends none."""
+        with self._as_ours("PATCH", path):
+            return self._ask("PATCH", path, body, {"If-Match": etag} if etag else {})
+
+    def error(self, refusal: Refusal, method: str, path: str) -> BmcError:
+        """The error that a refusal is."""
+        return error_of(refusal, self.known, f"the BMC at {self._shown} answered {method} {clean(path)}")
+
+    def refused(self, words: str, *, executed: bool | None = False) -> BmcRefused:
+        """The error for an answer that cannot be used."""
+        return BmcRefused(f"the BMC at {self._shown} {words}", executed=executed)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._line.close()
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        with_login: bool = True,
+    ) -> requests.Response | Refusal:
+        options = {} if with_login else {"auth": _no_login}
+        refusals = 0
+        while True:
+            try:
+                response = self._connector.ask(method, path, body, headers or {}, options)
+            except Refused as error:
+                refusals += 1
+                if refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(error.refusal)):
+                    return error.refusal
+                time.sleep(REFUSED_PAUSE_S)
+            else:
+                self.login_worked = self.login_worked or with_login
+                return response
+
+    def _may_be_a_whim(self, refusal: Refusal) -> bool:
+        """Whether the login was refused though it is right, or may be."""
+        if class_of(refusal, self.known) is not BmcAuthenticationFailed:
+            return False
+        return self.login_worked or has(Effect.PATIENT_LOGIN, self.known)
+
+    def _same_place(self, place: str, path: str) -> str:
+        """The path to go on with. The login is for this BMC alone, so a place elsewhere is an error."""
+        target = urlsplit(urljoin(self._connector.origin + path, place))
+        here = urlsplit(self._connector.origin)
+        if (target.scheme, target.hostname, target.port or here.port) != (here.scheme, here.hostname, here.port):
+            raise Redirected(place)
+        return target.path
+
+    @contextlib.contextmanager
+    def _as_ours(self, method: str, path: str) -> Iterator[None]:
+        """Turn what goes wrong into our errors."""
+        bmc, asked = f"the BMC at {self._shown}", clean(path)
+        try:
+            yield
+        except Redirected as error:
+            words = f"{bmc} leads from {asked} to {clean(str(error))}, where no login is sent: see --redfish-use-https"
+            raise BmcRefused(f"{words} and --redfish-port", executed=False) from None
+        except CertificateNotTrusted as error:
+            words = f"the certificate of {bmc} is not trusted: {clean(str(error))}"
+            raise BmcNotTrusted(words, executed=False) from None
+        except NotConnected as error:
+            raise BmcUnreachable(f"{bmc} cannot be reached by Redfish ({error})", executed=False) from None
+        except AnswerLost as error:
+            raise BmcUnreachable(f"{bmc} does not answer {method} {asked} ({error})") from None
+        except AnswerUnfit as error:
+            raise BmcRefused(f"{bmc} answered {method} {asked} with {error}") from None
+        except (SushyError, requests.RequestException, ValueError) as error:  # before anything is sent
+            words = f"{bmc} names {asked}, which is no path ({type(error).__name__})"
+            raise BmcRefused(words, executed=False) from None
+
+
+class _Connector(Connector):  # type: ignore[misc]  # sushy has no types
+    """sushy's connector on a line of ours."""
+
+    def __init__(self, line: Line, origin: str, username: str, password: str) -> None:
+        # One try: 0 stands for three, and more for more. The line checks certificates.
+        super().__init__(origin, verify=True, server_side_retries=1, response_callback=_check)
+        self.origin = origin
+        session: requests.Session = self._session
+        session.trust_env = False  # a proxy of the environment would get the login
+        session.mount("https://", line)
+        session.mount("http://", line)
+        session.headers["Connection"] = "keep-alive"
+        # As bytes, since requests would write it in Latin-1, which has not all letters.
+        self.set_http_basic_auth(username.encode(), password.encode())
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        headers: dict[str, str],
+        options: dict[str, Any],
+    ) -> requests.Response:
+        """One request, sent once."""
+        response: requests.Response = self._op(
+            method, path, data=body, headers=headers, server_side_retries_left=0, **options
+        )
+        return response
+
+
+def _check(response: requests.Response) -> None:
+    """Raise Refused where the answer is an error, before sushy looks at it."""
+    if response.status_code >= 400:
+        raise Refused(read_refusal(response.status_code, response.content))
+
+
+def content_of(response: requests.Response) -> dict[str, Any]:
+    """The object of JSON that an answer holds. Raises AnswerUnfit."""
+    try:
+        content = json.loads(response.content)
+    except (ValueError, RecursionError):
+        raise AnswerUnfit("something else than JSON") from None
+    if not isinstance(content, dict):
+        raise AnswerUnfit("something else than an object of JSON")
+    return content
+
+
+def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def origin_of(host: str, port: int, *, tls: bool) -> str:
+    """The URL of a place, without a path."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
+
+
