@@ -19,6 +19,7 @@ from app.state.mirror import Mirror
 from app.state.mirror_reader import MirrorUnreadable
 from app.state.secrets import sealer
 from app.state.view import MachineView, Views, refused_words
+from app.web.power import power
 from app.web.schemas import MachineDetailSchema
 from config.settings import Settings
 
@@ -63,11 +64,10 @@ def _print_table(views: list[MachineView]) -> None:
     table.add_column("WHAT AND WHY", overflow="fold")
     for view in sorted(views, key=lambda view: view.machine.id):
         facts = view.machine.facts
-        power = _word(facts.powered_on, "on", "off")
         agent = _word(facts.agent_accessible, "yes", "no")
         refused = f"{refused_words(view.refused_tunnel)}. " if view.refused_tunnel else ""
         # Text, not str: what comes from machines must not be read as markup.
-        words = (view.machine.id, view.phase, power, agent, refused + view.sentence)
+        words = (view.machine.id, view.phase, power(view), agent, refused + view.sentence)
         table.add_row(*(Text(word) for word in words))
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_PIPE)
     console.print(table)

@@ -228,7 +228,14 @@ def _sentence(
         counted = "1 failed attempt" if failed.count == 1 else f"{failed.count} failed attempts"
         return f"{failed.operation} {state} after {counted}: {failed.words}"
     if trouble is not None:
-        since = datetime.fromtimestamp(trouble.since_ms / 1000, UTC)
-        fault = "refuses the login" if trouble.refused else "cannot be read"
-        return f"Its power is not known: the BMC {fault} since {since:%Y-%m-%d %H:%M} UTC. {trouble.told}"
+        return f"Its power is not known: the BMC {_fault(trouble)}. {trouble.told}"
     return decision.reasons[-1] if decision.reasons else ""
+
+
+def _fault(trouble: BmcTrouble) -> str:
+    """What its BMC does instead, since when, as which error, and when it is asked again."""
+    since = datetime.fromtimestamp(trouble.since_ms / 1000, UTC)
+    fault = "refuses the login" if trouble.refused else "cannot be read"
+    again = datetime.fromtimestamp(trouble.next_ms / 1000, UTC)
+    asked = f", asked again at {again:%H:%M:%S} UTC" if trouble.next_ms else ""
+    return f"{fault} since {since:%Y-%m-%d %H:%M} UTC ({trouble.error}{asked})"

@@ -109,7 +109,8 @@ def plan(
 def _told(sight: Sight, machine: Machine, decision: Decision) -> Mapping[str, str]:
     attempts = current_attempts(machine, decision, sight.attempts)
     trouble = bmc_trouble(machine, sight.notes)
-    return facts_as_labels(machine, decision, attempts, wiping=sight.wiping, trouble=trouble)
+    found = sight.notes.bmc_found
+    return facts_as_labels(machine, decision, attempts, wiping=sight.wiping, trouble=trouble, bmc_found=found)
 
 
 def _wait_s(sight: Sight, choice: Choice, now_ms: int, *, wipes_bounded: bool) -> float:

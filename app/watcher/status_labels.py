@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from app.machine.model import Decision, Machine
 from app.state.attempts import Attempt
-from app.state.bmc_notes import BmcTrouble
+from app.state.bmc_notes import BmcFound, BmcTrouble
 from app.state.view import phase_of
 
 STATUS_LABELS = frozenset({"bmc-address", "bmc-protocol", "phase", "last-error", "wiped-at"})
@@ -25,14 +25,16 @@ def facts_as_labels(
     *,
     wiping: bool,
     trouble: BmcTrouble | None = None,
+    bmc_found: BmcFound | None = None,
 ) -> Mapping[str, str]:
     """The labels of a machine; one that has nothing to say is left out.
 
     attempts: the failed ones that still count.
     wiping: whether a wipe runs now.
     trouble: what its BMC says instead of the power state.
+    bmc_found: what its BMC is.
     """
-    found = {"phase": phase_of(machine, decision, attempts, wiping=wiping, trouble=trouble), **_bmc(machine)}
+    found = {"phase": phase_of(machine, decision, attempts, wiping=wiping, trouble=trouble), **_bmc(machine, bmc_found)}
     if machine.wipe_status is not None and machine.wipe_status.initial_wipe_done and machine.wipe_status.meta.updated_s:
         found["wiped-at"] = f"{datetime.fromtimestamp(machine.wipe_status.meta.updated_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
     failed = next((a for a in attempts if a.parked), next(iter(attempts), None))
@@ -43,13 +45,15 @@ def facts_as_labels(
     return {name: value for name, value in found.items() if value}
 
 
-def _bmc(machine: Machine) -> dict[str, str]:
+def _bmc(machine: Machine, found: BmcFound | None) -> dict[str, str]:
     configuration = machine.bmc_configuration
     if configuration is None:
         return {}
-    if configuration.ipmi is not None:
-        return {"bmc-address": cut(configuration.ipmi.address), "bmc-protocol": "ipmi"}
-    return {"bmc-address": cut(configuration.api_address), "bmc-protocol": "api"} if configuration.api_address else {}
+    if configuration.api_address:  # which is used, whatever else is given
+        return {"bmc-address": cut(configuration.api_address), "bmc-protocol": "api"}
+    if configuration.ipmi is None:
+        return {}
+    return {"bmc-address": cut(configuration.ipmi.address), "bmc-protocol": found.kind if found else "ipmi"}
 
 
 def cut(words: str) -> str:

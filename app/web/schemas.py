@@ -13,7 +13,7 @@ from marshmallow import RAISE, Schema, fields
 
 from app.machine.explain import decision_json
 from app.machine.model import Decision, Machine
-from app.state.view import offered
+from app.state.view import MachineView, offered
 from app.web.search import labels
 
 
@@ -31,20 +31,6 @@ def _acceptance(machine: Machine) -> str | None:
 
 def _talos_version(machine: Machine) -> str:
     return machine.infra_machine.cluster_talos_version if machine.infra_machine else ""
-
-
-def _bmc(machine: Machine) -> dict[str, Any] | None:
-    """Where the BMC is and who gave the login, never its password."""
-    found = machine.bmc_configuration
-    if found is None:
-        return None
-    return {
-        "manually_configured": found.manually_configured,
-        "api_address": found.api_address,
-        "ipmi": {"address": found.ipmi.address, "port": found.ipmi.port, "username": found.ipmi.username}
-        if found.ipmi
-        else None,
-    }
 
 
 class AttemptSchema(Schema):
@@ -82,11 +68,52 @@ class HistorySchema(Schema):
 
 
 class BmcTroubleSchema(Schema):
-    """Why the power cannot be read. refused: the BMC refuses the login, and waits for a person."""
+    """Why the power cannot be read.
+
+    `error` is the class of the last of `failures` in a row. `next_at` is null where it is asked with the next sweep,
+    or, if `refused`, waits for another login or a person.
+    """
 
     since = fields.Function(lambda trouble: _time(trouble.since_ms))
     refused = fields.Boolean()
+    error = fields.String()
     words = fields.String()
+    hint = fields.String()
+    failures = fields.Integer(attribute="count")
+    next_at = fields.Function(lambda trouble: _time(trouble.next_ms))
+
+
+class PowerReadSchema(Schema):
+    """The last answer of a BMC, where it is too old for `powered_on`."""
+
+    powered_on = fields.Boolean(attribute="on")
+    at = fields.Function(lambda read: _time(read.at_ms))
+
+
+class BmcFoundSchema(Schema):
+    """What a BMC says that it is. `kind` is api, redfish or ipmi; `doubt` is for a person to look at."""
+
+    kind = fields.String()
+    system = fields.String()
+    vendor = fields.String()
+    model = fields.String()
+    firmware = fields.String()
+    doubt = fields.String()
+    found_at = fields.Function(lambda found: _time(found.found_ms))
+
+
+def _bmc(view: MachineView) -> dict[str, Any] | None:
+    """Where the BMC is, what it is and who gave the login, never its password."""
+    given = view.machine.bmc_configuration
+    if given is None:
+        return None
+    ipmi = given.ipmi
+    return {
+        "manually_configured": given.manually_configured,
+        "api_address": given.api_address,
+        "ipmi": {"address": ipmi.address, "port": ipmi.port, "username": ipmi.username} if ipmi else None,
+        "found": BmcFoundSchema().dump(view.bmc_found) if view.bmc_found else None,
+    }
 
 
 class RefusedTunnelSchema(Schema):
@@ -115,6 +142,7 @@ class MachineSchema(Schema):
     last = fields.Nested(HistorySchema, allow_none=True)
     mac = fields.String()
     serial = fields.String()
+    power_read = fields.Nested(PowerReadSchema, allow_none=True)
     bmc_trouble = fields.Nested(BmcTroubleSchema, allow_none=True)
     refused_tunnel = fields.Nested(RefusedTunnelSchema, allow_none=True)
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
@@ -132,7 +160,7 @@ class MachineDetailSchema(MachineSchema):
     """One machine."""
 
     labels = fields.Function(lambda view: labels(view.machine))
-    bmc = fields.Function(lambda view: _bmc(view.machine))
+    bmc = fields.Function(_bmc)
     decision = fields.Function(lambda view: decision_json(view.machine.id, view.decision))
     attempts = fields.List(fields.Nested(AttemptSchema))
     lease = fields.Nested(LeaseSchema, allow_none=True)

@@ -7,8 +7,8 @@ import redis
 
 from app import fleet
 from app.machine.decide import decide
-from app.machine.model import DecideOptions
-from app.state.facts import RefusedTunnel
+from app.machine.model import DecideOptions, Facts
+from app.state.facts import PowerRead, RefusedTunnel
 from app.state.view import MachineView
 from config.settings import Settings
 from tests.unit.web.stand_ins import picture
@@ -70,6 +70,15 @@ def test_refused_tunnel_stands_before_the_reason_of_the_machine(settings, monkey
     assert fleet.show_machines(settings, as_json=True) == 0
     told = [machine["refused_tunnel"] for machine in json.loads(capsys.readouterr().out)]
     assert told == [None, {"at": "2023-11-14T22:13:20.000+00:00", "address": "192.0.2.66"}]
+
+
+def test_old_power_is_listed_with_its_age(settings, monkeypatch, capsys):
+    machine = replace(picture(), facts=Facts())
+    read = PowerRead(False, int(machine.now.timestamp() * 1000) - 420_000)
+    view = MachineView(machine, decide(machine, DecideOptions()), (), None, None, "ready", "", power_read=read)
+    monkeypatch.setattr(Views, "all", lambda _: [view])
+    assert fleet.show_machines(settings, as_json=False) == 0
+    assert "off, read 7 min ago" in capsys.readouterr().out
 
 
 def test_redis_of_a_running_provider_is_found_by_the_state_dir(settings):

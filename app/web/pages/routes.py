@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.machine.verbs import Verb
 from app.state.health import health as read_health
 from app.state.view import PHASES, MachineView, offered
-from app.web import access
+from app.web import access, power
 from app.web.known import known
 from app.web.logins import may_try
 from app.web.pages import words
@@ -121,6 +121,7 @@ def _machine(services: Services, view: MachineView) -> dict[str, Any]:
         "confirmed": CONFIRMED,
         "history": services.history.read(view.machine.id),
         "words": words,
+        "told": power,
     }
 
 

@@ -14,9 +14,11 @@ from app.state.attempts import Attempt
 from app.state.health import Health
 from app.state.history import HistoryEntry
 from app.state.view import MachineView, refused_words
+from app.web.power import UNKNOWN, asked_again, bmc_kind, power
 from app.web.search import bmc_address, cluster, talos
+from app.web.spans import ago, span
 
-UNKNOWN, LEFT = "unknown", "left as it is"
+LEFT = "left as it is"
 _GATES: Final = {
     Gate.REJECTED: "nothing: it is rejected",
     Gate.NOT_ACCEPTED: "waits to be accepted in Omni",
@@ -53,18 +55,18 @@ class Row:
 def row(view: MachineView) -> Row:
     """The machine in one line."""
     machine = view.machine
-    power, wanted = yes_no(machine.facts.powered_on, "on", "off"), power_wanted(machine, view.decision)
+    known, wanted = yes_no(machine.facts.powered_on, "on", "off"), power_wanted(machine, view.decision)
     return Row(
         id=machine.id,
         short=machine.id[:8],
         named=" · ".join(filter(None, (view.serial, view.mac))),
         phase=view.phase,
-        power=power,
+        power=power(view),
         power_wanted=wanted if wanted == LEFT else f"wanted {wanted}",
-        power_differs=wanted in ("on", "off") and power != wanted,
+        power_differs=wanted in ("on", "off") and known != wanted,
         agent=yes_no(machine.facts.agent_accessible, "there", "not there"),
         bmc=bmc_address(machine) or ("not set up" if machine.bmc_configuration is None else UNKNOWN),
-        bmc_kind=bmc_kind(machine),
+        bmc_kind=bmc_kind(view),
         cluster=cluster(machine) or ("yes" if talos(machine) else ""),
         talos=f"Talos {talos(machine)}" if talos(machine) else "",
         last=f"{view.last.operation} {view.last.outcome}" if view.last else "",
@@ -108,7 +110,7 @@ def cause(view: MachineView) -> str:
     if failed is not None:
         return failed.words
     if view.bmc_trouble is not None:
-        return view.bmc_trouble.words
+        return view.bmc_trouble.told
     waits = view.lease is None and view.queued is None and not tasks_due(view.decision)
     return view.sentence if waits and view.phase in _STUCK else ""
 
@@ -146,15 +148,9 @@ def _nothing_due(view: MachineView) -> str:
         return f"{parked} is parked, and not due now"
     if view.bmc_trouble is None:
         return "nothing is due"
-    return "waits for another login, or a retry" if view.bmc_trouble.refused else "the BMC is asked again"
-
-
-def bmc_kind(machine: Machine) -> str:
-    """How its BMC is spoken to."""
-    found = machine.bmc_configuration
-    if found is None:
-        return ""
-    return "api" if found.api_address is not None else "ipmi" if found.ipmi else ""
+    if view.bmc_trouble.refused:
+        return "waits for another login, or a retry"
+    return f"the BMC is asked again {asked_again(view.bmc_trouble, view.machine.now)}"
 
 
 def wiped_for(machine: Machine) -> str:
@@ -178,26 +174,9 @@ def took(entry: HistoryEntry) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
 
 
-def ago(now: datetime, then: datetime) -> str:
-    """How long ago something was."""
-    return span((now - then).total_seconds())
-
-
 def clock(ms: int) -> str:
     """A moment in Redis' ms, as people read it."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def span(seconds: float) -> str:
-    """A time as people say it."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
 def _held_up(view: MachineView) -> str:

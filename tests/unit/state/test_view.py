@@ -8,9 +8,9 @@ import pytest
 from app.machine.model import Acceptance, PowerState
 from app.machine.verbs import Verb
 from app.omni.kinds import Kind
-from app.state.bmc_notes import BmcTrouble, trouble_text
+from app.state.bmc_notes import BmcFound, BmcTrouble, found_text, trouble_text
 from app.state.connection import now_ms
-from app.state.facts import RefusedTunnel
+from app.state.facts import PowerRead, RefusedTunnel
 from app.state.lease import Leases
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
@@ -62,9 +62,8 @@ def test_bmc_that_refuses_its_login_is_parked_with_its_answer(site):
     view = site.seen()
     since = datetime.fromtimestamp(view.bmc_trouble.since_ms / 1000, UTC)
     assert view.phase == "parked"
-    assert view.sentence == (
-        f"Its power is not known: the BMC refuses the login since {since:%Y-%m-%d %H:%M} UTC. 401. Correct the login"
-    )
+    fault = f"the BMC refuses the login since {since:%Y-%m-%d %H:%M} UTC (BmcError)"
+    assert view.sentence == f"Its power is not known: {fault}. 401. Correct the login"
 
 
 def test_bmc_that_cannot_be_read_is_told_and_not_parked(site):
@@ -73,6 +72,8 @@ def test_bmc_that_cannot_be_read_is_told_and_not_parked(site):
     assert view.phase == "installing"
     assert "the BMC cannot be read since" in view.sentence
     assert view.sentence.endswith("192.0.2.1 does not answer")
+    site.redis.hset(f"om:m:{MACHINE}", "f:bmc-next", 1_700_000_000_000)
+    assert "(BmcError, asked again at 22:13:20 UTC). 192" in site.seen().sentence
     assert "runs as it should" not in " ".join(view.decision.reasons)
 
 
@@ -82,6 +83,36 @@ def test_bmc_that_can_be_read_again_is_told_no_more(site):
     view = site.seen()
     assert view.bmc_trouble is None
     assert view.phase == "installing"
+
+
+def test_answer_that_is_too_old_is_shown_with_its_time_and_counts_for_nothing(site):
+    read_ms = now_ms(site.redis) - 420_000
+    site.redis.hset(f"om:m:{MACHINE}", "f:power", f"OFF@{read_ms}")
+    view = site.seen()
+    assert view.power_read == PowerRead(on=False, at_ms=read_ms)
+    assert view.machine.facts.powered_on is None
+
+
+def test_last_answer_of_a_bmc_that_cannot_be_read_is_kept_until_the_next_one(site):
+    site.read(PowerState.OFF)
+    assert site.seen().power_read is None
+    site.fails("192.0.2.1 does not answer")
+    site.fails("192.0.2.1 does not answer")
+    assert site.seen().power_read.on is False
+    site.read(PowerState.ON)
+    assert site.seen().power_read is None
+
+
+def test_answer_from_before_we_touched_the_power_is_not_shown(site):
+    site.read(PowerState.OFF)
+    site.fails("192.0.2.1 does not answer")
+    site.redis.hset(f"om:m:{MACHINE}", "f:acted", now_ms(site.redis) + 1)
+    assert site.seen().power_read is None
+
+
+def test_what_its_bmc_is_is_part_of_the_view(site):
+    site.redis.hset(f"om:m:{MACHINE}", "f:bmc-found", found_text(BmcFound("redfish", vendor="Wiwynn", found_ms=7)))
+    assert site.seen().bmc_found == BmcFound("redfish", vendor="Wiwynn", found_ms=7)
 
 
 @pytest.mark.parametrize(("ago_ms", "shown"), [(1_000, True), (86_300_000, True), (86_500_000, False)])

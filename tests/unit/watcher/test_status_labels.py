@@ -21,7 +21,7 @@ from app.machine.model import (
     WipeStatus,
 )
 from app.state.attempts import Attempt
-from app.state.bmc_notes import BmcTrouble
+from app.state.bmc_notes import BmcFound, BmcTrouble
 from app.state.facts import Notes
 from app.watcher.plan import Sight, plan
 from app.watcher.status_labels import LONGEST, STATUS_LABELS, cut, facts_as_labels
@@ -76,6 +76,14 @@ def test_machine_without_bmc_and_wipe_tells_its_phase_alone():
 def test_api_bmc_is_told_by_its_address_and_port():
     found = labels(replace(READY, bmc_configuration=BmcConfiguration(api_address="192.0.2.1:80")))
     assert (found["bmc-address"], found["bmc-protocol"]) == ("192.0.2.1:80", "api")
+
+
+def test_protocol_is_told_as_it_was_found():
+    found = BmcFound("redfish", vendor="Wiwynn")
+    told = facts_as_labels(READY, decide(READY, OPTIONS), (), wiping=False, bmc_found=found)
+    assert told["bmc-protocol"] == "redfish"
+    both = replace(READY, bmc_configuration=replace(READY.bmc_configuration, api_address="192.0.2.1:80"))
+    assert labels(both)["bmc-protocol"] == "api"
 
 
 def test_failed_attempt_is_told_in_words_and_a_parked_one_before_others():

@@ -9,6 +9,7 @@ import redis
 
 from app.machine.model import Meta
 from app.omni import errors
+from app.state.bmc_notes import BmcFound, BmcTrouble
 from app.state.facts import RefusedTunnel
 from app.state.history import HistoryEntry
 from app.web.session import COOKIE
@@ -171,6 +172,16 @@ def test_second_tunnel_that_was_refused_stands_on_the_page_of_its_machine(site):
     site.views.extras[MACHINE_ID] = {"refused_tunnel": RefusedTunnel(1_700_000_000_000, "192.0.2.66")}
     page = site.get(f"/machines/{MACHINE_ID}").text
     assert "A second tunnel from 192.0.2.66 was refused at 2023-11-14 22:13:20 UTC" in page
+
+
+def test_bmc_stands_on_the_page_of_its_machine_with_what_it_is_and_what_goes_wrong(site):
+    site.views.extras[MACHINE_ID] = {
+        "bmc_found": BmcFound("redfish", vendor="Wiwynn", doubt="2 Systems, none with its UUID", found_ms=1),
+        "bmc_trouble": BmcTrouble(1, False, "<no answer>", "BmcUnreachable", "Check"),
+    }
+    page = site.get(f"/machines/{MACHINE_ID}").text
+    assert "(redfish)" in page and "Wiwynn, seen" in page and "2 Systems, none with its UUID" in page
+    assert "BmcUnreachable for" in page and "&lt;no answer&gt;. Check. Asked again" in page
 
 
 def test_no_secret_stands_in_a_page(site):
