@@ -6,17 +6,18 @@ import secrets
 import string
 from typing import Any
 
+from app.agents.client import PowerManagement
 from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, GatewayUnreachable, StaleFence, WipeRefused
 from app.machine.bmc_login import IPMI_PORT, user_login
 from app.machine.model import BmcConfig, OperationName
 from app.omni.kinds import Kind
 from config.celery import QUEUE_BMC
-from workers.bmc.errors import BmcError
 from workers.bmc_address import address_of
 from workers.bmc_allowed import check_named
 from workers.celery_app import app
-from workers.errors import AgentRefused, AgentUnavailable
+from workers.errors import AgentRefused, AgentUnavailable, NewLoginRefused
 from workers.keeper import LeaseLost
+from workers.login_trial import try_login
 from workers.operation import perform
 from workers.turn import NotDue, Procedure, Turn
 
@@ -27,14 +28,13 @@ BMC_OPERATIONS = (OperationName.POWER_ON, OperationName.POWER_OFF, OperationName
 
 
 def configure_bmc(turn: Turn) -> str:
-    """Store the login to use, and read the power with it once."""
+    """Store the login to use, and try it."""
     given = turn.machine.bmc_config
     words = _from_user(turn, given) if turn.operation.source == "user" and given else _from_agent(turn)
     # What failed with the login before deserves another try with this one.
     turn.services.attempts.clear(turn.machine.id, *BMC_OPERATIONS)
     turn.services.logins.forget_refused(turn.machine.id)
-    _look_at_power(turn)
-    return words
+    return words + try_login(turn)
 
 
 def _from_user(turn: Turn, config: BmcConfig) -> str:
@@ -75,12 +75,7 @@ def _ask_agent(turn: Turn) -> str:
         raise AgentRefused("the agent offers neither IPMI nor the API: the machine has no BMC that it can use")
     password = address = ""
     if power.ipmi:
-        # Before the agent sets a password that nobody would ever use.
-        check_named(machine_id, power.ipmi_address, power.ipmi_port, turn.services.settings)
-        alphabet = string.ascii_letters + string.digits
-        password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
-        turn.guard.check()
-        gateway.set_power_management_ipmi(machine_id, AGENT_USER, password, fence)
+        password = _have_password_set(turn, power)
     if power.api:
         address = address_of(machine_id, turn.services.settings.api_power_mgmt_state_dir)
         turn.guard.check()
@@ -98,19 +93,19 @@ def _ask_agent(turn: Turn) -> str:
     return "set up the BMC login through the agent" if power.ipmi else f"found the BMC at {address}"
 
 
-def _look_at_power(turn: Turn) -> None:
-    """Read the power at once, so that what follows need not wait for the next sweep."""
-    machine = turn.services.mirror.load(turn.machine.id)
-    if machine.bmc_configuration is None:
-        return
-    try:
-        bmc = turn.services.bmcs.open(machine.id, machine.bmc_configuration)
-        try:
-            turn.services.power_notes.observed({machine.id: bmc.power_state()})
-        finally:
-            bmc.close()
-    except BmcError:
-        return  # the sweep will say so
+def _have_password_set(turn: Turn, power: PowerManagement) -> str:
+    """Have the agent set a random password at its BMC. Raises what says that none is set: nobody would ever use it."""
+    machine_id, renews = turn.machine.id, turn.machine.facts.login_refused
+    check_named(machine_id, power.ipmi_address, power.ipmi_port, turn.services.settings)
+    if renews and turn.services.renewals.lately(machine_id):
+        raise NewLoginRefused("the BMC refuses once more a login that its agent has set, within an hour")
+    alphabet = string.ascii_letters + string.digits
+    password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
+    turn.guard.check()
+    turn.services.gateway.set_power_management_ipmi(machine_id, AGENT_USER, password, turn.guard.lease.fence)
+    if renews:
+        turn.services.renewals.note(machine_id)
+    return password
 
 
 CONFIGURE_BMC = Procedure(OperationName.CONFIGURE_BMC, configure_bmc)

@@ -11,7 +11,7 @@ import structlog
 from kombu.exceptions import OperationalError
 
 from app.machine.decide import decide, operation_id
-from app.machine.model import Operation, OperationName
+from app.machine.model import Decision, Operation, OperationName
 from app.machine.verbs import OPERATIONS, Verb, busy_words, due, first_due, refusal
 from app.state.attempts import Attempts
 from app.state.deciding import decide_options, published_options
@@ -119,17 +119,20 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     if lease := leases.current(machine_id):
         return OrderResult((), busy_words(lease.operation))
     log.info("order_by_hand", machine_id=machine_id, verb=verb.value, by=by)
-    if verb is Verb.RETRY:  # what is not due for want of a power state is, once the BMC has been asked again
-        forget_refusals(client, settings, machine_id)
-        Attempts(client).clear(machine_id)
+    options = published_options(client, decide_options(settings))
     machine = mirror.load(machine_id)
-    decision = decide(machine, published_options(client, decide_options(settings)))
+    decision = decide(machine, options)
+    if verb is Verb.RETRY:
+        Attempts(client).clear(machine_id)
+        if not _sets_up(decision):  # what is not due for want of a power state is, once the BMC has been asked again
+            forget_refusals(client, settings, machine_id)
     if words := refusal(machine, decision, verb):
         return OrderResult((), words)
     operation = first_due(decision) if verb is Verb.RETRY else due(machine, decision, OPERATIONS[verb])
     if operation is None:
         return OrderResult((), f"nothing is due yet: its BMC is asked again. {' '.join(decision.reasons[-3:])}")
-    forget_refusals(client, settings, machine_id)
+    if not _sets_up(decision):
+        forget_refusals(client, settings, machine_id)
     Attempts(client).clear(machine_id, operation.name.value)
     leases.unmark_queued(machine_id)
     if operation.name in (OperationName.ADOPT_RECORD, OperationName.WIPE_RECORD):
@@ -138,6 +141,11 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     if task_id:
         return OrderResult((operation.name.value,), "", (task_id,))
     return OrderResult((), "an operation has begun meanwhile, or as many wipes run as may")
+
+
+def _sets_up(decision: Decision) -> bool:
+    """Whether another login is to come: the refused one is not tried again, and is the reason for it."""
+    return decision.find(OperationName.CONFIGURE_BMC) is not None
 
 
 def forget_refusals(client: redis.Redis, settings: Settings, machine_id: str) -> None:

@@ -76,5 +76,22 @@ class BmcAddressRefused(OperationError):
     )
 
 
+class NewLoginRefused(OperationError):
+    """The login that its agent has set is refused by the BMC: another password would fare no better."""
+
+    parks = True
+    hint = (
+        "Give its login as a BMCConfig in Omni, which counts instead; or remove the cause on the BMC, then "
+        "`omni-metal retry`"
+    )
+
+
+class UserLoginRefused(OperationError):
+    """The BMC refuses the login that a user gave. Nobody else sets it."""
+
+    parks = True
+    hint = "Correct it in Omni (BMCConfig), or on the BMC and then `omni-metal retry`"
+
+
 class OperationFailed(Exception):
     """What Celery and Flower show of a failed attempt: the cause in words."""

@@ -35,7 +35,7 @@ from celery.exceptions import Ignore
 
 from app.machine.decide import decide
 from app.machine.decide import operation_id as id_of
-from app.machine.model import Operation
+from app.machine.model import Operation, OperationName
 from app.machine.verbs import BY_HAND_ONLY, due
 from app.omni.errors import AccountRefused, OmniError, OmniUnavailable
 from app.omni.kinds import Kind
@@ -96,7 +96,9 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
             return _skipped(services, procedure, machine_id, task_id, words, by_hand=by_hand)
         if by_hand:
             services.attempts.clear(machine_id, procedure.name.value)
-            services.logins.forget_refused(machine_id)
+            services.renewals.forget(machine_id)
+            if procedure.name is not OperationName.CONFIGURE_BMC:  # that one is due because a login was refused
+                services.logins.forget_refused(machine_id)
     except redis.RedisError as error:
         unmark_queued(services.leases, machine_id)
         return f"{SKIPPED}Redis does not answer ({type(error).__name__})"

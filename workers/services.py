@@ -18,6 +18,7 @@ from app.state.lease import Leases
 from app.state.logins import RefusedLogins
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
+from app.state.renewals import Renewals
 from app.state.secrets import gateway_token, sealer
 from app.state.wake import Alarms
 from config.settings import Settings
@@ -41,6 +42,7 @@ class Services:
     alarms: Alarms
     power_notes: PowerNotes
     logins: RefusedLogins
+    renewals: Renewals
     bmcs: BmcDoor
 
 
@@ -67,6 +69,7 @@ def build(
         alarms=Alarms(client),
         power_notes=PowerNotes(client),
         logins=logins,
+        renewals=Renewals(client),
         bmcs=BmcDoor(settings, BmcLeases(client, int(settings.ipmi_min_interval_s * 1000)), logins),
     )
 
