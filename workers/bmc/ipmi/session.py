@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import structlog
 
 from app.machine.model import Ipmi, PowerState
@@ -38,9 +40,8 @@ def open_ipmi(ipmi: Ipmi, known: Known | None, *, login_worked: bool = False) ->
     bmc = IpmiBmc(ipmi, known, log_in(ipmi, PATIENT_REFUSALS if patient else 1))
     if known is None:
         try:
-            bmc.describe()
-        except (BmcRefused, BmcUnsupported) as error:
-            log.debug("bmc_not_described", error=str(error))  # it has power to switch all the same
+            with contextlib.suppress(BmcRefused, BmcUnsupported):  # it has power to switch all the same
+                bmc.describe()
         except BaseException:
             bmc.close()
             raise
@@ -107,7 +108,7 @@ class IpmiBmc:
         """Close the session, so that its slot is free."""
         wire, self._wire = self._wire, None
         if wire is not None and not wire.end():
-            log.debug("bmc_session_not_closed", address=self._place)
+            log.debug("bmc_not_closed", address=self._place)
 
     def _switch(self, what: str, control: int, wanted: PowerState) -> None:
         answer = self._command(what, CHASSIS_CONTROL, bytes([control]))

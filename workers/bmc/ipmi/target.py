@@ -41,7 +41,7 @@ class Target:
 
 def shown(ipmi: Ipmi) -> str:
     """host:port, for people."""
-    host, port = clean(ipmi.address)[:_LONGEST_SHOWN], ipmi.port or IPMI_PORT
+    host, port = clean(ipmi.address).strip("[]")[:_LONGEST_SHOWN], ipmi.port or IPMI_PORT
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

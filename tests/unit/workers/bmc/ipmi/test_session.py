@@ -1,0 +1,282 @@
+import pytest
+
+from app.machine.model import Ipmi, PowerState
+from workers.bmc.errors import (
+    BmcAuthenticationFailed,
+    BmcBusy,
+    BmcError,
+    BmcRefused,
+    BmcUnreachable,
+    BmcUnsupported,
+)
+from workers.bmc.ipmi import session
+from workers.bmc.ipmi.login import NoAnswer
+from workers.bmc.ipmi.session import open_ipmi
+from workers.bmc.ipmi.wire import Answer
+from workers.bmc.known import BmcKind, Known
+
+IPMI = Ipmi("192.0.2.7", 623, "admin", "secret")
+KNOWN = Known(BmcKind.IPMI)
+STATUS, CONTROL, SET, GET, DEVICE = (0, 1), (0, 2), (0, 8), (0, 9), (6, 1)
+ON, OFF = Answer(0, bytes([0x61, 0x10, 0x40])), Answer(0, bytes([0x60, 0x10, 0x40]))
+LOST = NoAnswer()
+
+
+class ScriptedWire:
+    """answers: what comes to each question or command, the last for ever; an exception is raised."""
+
+    def __init__(self, **answers):
+        self._answers = {name: list(listed) for name, listed in answers.items()}
+        self.sent, self.ended = [], []
+
+    def ask(self, netfn, command, data=b""):
+        return self._answer("ask", netfn, command, data)
+
+    def command(self, netfn, command, data):
+        return self._answer("command", netfn, command, data)
+
+    def end(self):
+        self.ended.append("end")
+        return True
+
+    def leave(self):
+        self.ended.append("leave")
+
+    def _answer(self, kind, netfn, command, data):
+        self.sent.append((kind, (netfn, command), data))
+        name = {STATUS: "status", CONTROL: "control", SET: "set", GET: "get", DEVICE: "device"}[netfn, command]
+        listed = self._answers.get(name, [Answer(0)])
+        answer = listed.pop(0) if len(listed) > 1 else listed[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def commands(self):
+        return [(of, data) for kind, of, data in self.sent if kind == "command"]
+
+
+class Logins:
+    """wires: what each login gives, in turn; an exception is raised. patience: how many refusals each may have."""
+
+    def __init__(self):
+        self.wires, self.patience = [], []
+
+    def log_in(self, ipmi, refusals):
+        assert ipmi is IPMI
+        self.patience.append(refusals)
+        wire = self.wires.pop(0)
+        if isinstance(wire, Exception):
+            raise wire
+        return wire
+
+    def opened(self, *later, **answers):
+        wire = ScriptedWire(**answers)
+        self.wires = [wire, *later]
+        return open_ipmi(IPMI, KNOWN), wire
+
+
+@pytest.fixture
+def logins(monkeypatch):
+    made = Logins()
+    monkeypatch.setattr(session, "log_in", made.log_in)
+    return made
+
+
+@pytest.mark.parametrize(("answer", "state"), [(ON, PowerState.ON), (OFF, PowerState.OFF)])
+def test_power_is_read_from_the_chassis_status(logins, answer, state):
+    bmc, _ = logins.opened(status=[answer])
+    assert bmc.power_state() is state
+
+
+def test_status_without_a_byte_is_no_answer(logins):
+    bmc, _ = logins.opened(status=[Answer(0, b"")])
+    with pytest.raises(BmcRefused):
+        bmc.power_state()
+
+
+@pytest.mark.parametrize(("verb", "control"), [("power_off", 0), ("power_on", 1), ("reboot", 2)])
+def test_power_command_is_sent_once(logins, verb, control):
+    bmc, wire = logins.opened()
+    getattr(bmc, verb)()
+    assert wire.sent == [("command", CONTROL, bytes([control]))]
+
+
+@pytest.mark.parametrize("verb", ["power_off", "power_on", "reboot"])
+@pytest.mark.parametrize("error", [NoAnswer(), ConnectionRefusedError()])
+def test_power_command_without_an_answer_may_have_been_done_and_is_not_sent_again(logins, verb, error):
+    bmc, wire = logins.opened(control=[error])
+    with pytest.raises(BmcUnreachable) as caught:
+        getattr(bmc, verb)()
+    assert caught.value.executed is None
+    assert len(wire.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "executed"),
+    [(0xC0, BmcBusy, False), (0xC1, BmcUnsupported, False), (0xCC, BmcUnsupported, False), (0xFF, BmcRefused, None)],
+)
+def test_power_command_that_is_refused_is_not_sent_again(logins, code, error, executed):
+    bmc, wire = logins.opened(control=[Answer(code)])
+    for verb in (bmc.power_on, bmc.power_off, bmc.reboot):
+        with pytest.raises(error) as caught:
+            verb()
+        assert caught.value.executed is executed
+    assert len(wire.sent) == 3
+
+
+def test_power_cycle_in_a_state_that_has_none_was_surely_not_done(logins):
+    bmc, wire = logins.opened(control=[Answer(0xD5)])
+    with pytest.raises(BmcUnsupported, match="the machine is off, or starts") as caught:
+        bmc.reboot()
+    assert caught.value.executed is False
+    assert len(wire.sent) == 1
+
+
+def test_power_on_of_what_is_on_already_has_succeeded(logins):
+    bmc, wire = logins.opened(control=[Answer(0xD5)], status=[ON])
+    bmc.power_on()
+    assert wire.commands() == [(CONTROL, b"\x01")]
+
+
+def test_power_off_that_the_state_does_not_allow_has_failed_while_it_is_on(logins):
+    bmc, wire = logins.opened(control=[Answer(0xD5)], status=[ON])
+    with pytest.raises(BmcUnsupported):
+        bmc.power_off()
+    assert wire.commands() == [(CONTROL, b"\x00")]
+
+
+def test_pxe_is_armed_once_and_read_back(logins):
+    bmc, wire = logins.opened(get=[Answer(0, bytes([1, 5, 0xA0, 4, 0, 0, 0]))])
+    assert bmc.arm_pxe("uefi") == ""
+    assert wire.commands() == [(SET, b"\x03\x08"), (SET, bytes([5, 0xA0, 4, 0, 0, 0]))]
+    assert wire.sent[-1] == ("ask", GET, b"\x05\0\0")
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [(Answer(0, bytes([1, 5, 0x80, 4, 0])), "it shows BIOS"), (Answer(0xFF), "0xff"), (Answer(0x80), "0x80")],
+)
+def test_pxe_arm_that_is_not_shown_is_said_and_no_failure(logins, shown, words):
+    bmc, _ = logins.opened(get=[shown])
+    assert words in bmc.arm_pxe("uefi")
+
+
+@pytest.mark.parametrize("code", [0x80, 0xC9, 0xCC])
+def test_bmc_that_cannot_keep_the_order_is_armed_all_the_same(logins, code):
+    bmc, wire = logins.opened(set=[Answer(code), Answer(0)], get=[Answer(0, bytes([1, 5, 0xA0, 4, 0]))])
+    assert bmc.arm_pxe("uefi") == ""
+    assert len(wire.commands()) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "sent"),
+    [
+        ([Answer(0xC0)], BmcBusy, 1),
+        ([Answer(0), Answer(0x80)], BmcUnsupported, 2),
+        ([Answer(0), LOST], BmcUnreachable, 2),
+        ([LOST], BmcUnreachable, 1),
+    ],
+)
+def test_pxe_arm_that_fails_is_not_sent_again(logins, answers, error, sent):
+    bmc, wire = logins.opened(set=answers)
+    with pytest.raises(error):
+        bmc.arm_pxe("uefi")
+    assert len(wire.sent) == sent
+
+
+def test_pxe_arm_of_which_the_read_back_is_lost_has_been_done(logins):
+    bmc, _ = logins.opened(get=[LOST])
+    with pytest.raises(BmcUnreachable) as caught:
+        bmc.arm_pxe("uefi")
+    assert caught.value.executed is True
+
+
+def test_question_without_an_answer_commanded_nothing_and_the_next_one_logs_in_anew(logins):
+    again = ScriptedWire(status=[ON])
+    bmc, wire = logins.opened(again, status=[LOST])
+    with pytest.raises(BmcUnreachable) as caught:
+        bmc.power_state()
+    assert caught.value.executed is False
+    assert wire.ended == ["leave"]
+    assert bmc.power_state() is PowerState.ON
+    bmc.close()
+    assert again.ended == ["end"]
+    assert wire.ended == ["leave"]
+
+
+def test_command_after_a_lost_session_is_never_sent(logins):
+    again = ScriptedWire()
+    bmc, _ = logins.opened(again, status=[LOST])
+    with pytest.raises(BmcUnreachable):
+        bmc.power_state()
+    for verb in (bmc.power_on, bmc.power_off, bmc.reboot, lambda: bmc.arm_pxe("uefi")):
+        with pytest.raises(BmcUnreachable, match="was lost before") as caught:
+            verb()
+        assert caught.value.executed is False
+    assert again.sent == []
+
+
+def test_login_that_is_refused_after_a_lost_session_is_said(logins):
+    bmc, _ = logins.opened(BmcAuthenticationFailed("no", executed=False), status=[LOST])
+    with pytest.raises(BmcUnreachable):
+        bmc.power_state()
+    with pytest.raises(BmcAuthenticationFailed):
+        bmc.power_state()
+
+
+def test_session_is_closed_once(logins):
+    bmc, wire = logins.opened()
+    bmc.close()
+    bmc.close()
+    assert wire.ended == ["end"]
+
+
+@pytest.mark.parametrize(
+    ("known", "login_worked", "refusals"),
+    [
+        (KNOWN, False, 1),
+        (None, False, 1),
+        (KNOWN, True, 3),
+        (None, True, 3),
+        (Known(BmcKind.IPMI, vendor="HPE"), False, 3),
+        (Known(BmcKind.IPMI, vendor="Dell"), False, 1),
+    ],
+)
+def test_refusal_is_believed_at_once_unless_the_login_has_worked_or_the_vendor_is_known_for_it(
+    logins, known, login_worked, refusals
+):
+    logins.wires = [ScriptedWire()]
+    open_ipmi(IPMI, known, login_worked=login_worked)
+    assert logins.patience == [refusals]
+
+
+def test_bmc_is_asked_what_it_is_when_nothing_is_known(logins):
+    wire = ScriptedWire(device=[Answer(0, bytes([0x20, 1, 1, 0x73, 2, 0xBF, 0xA2, 2, 0, 0, 1]))])
+    logins.wires = [wire]
+    bmc = open_ipmi(IPMI, None)
+    assert (bmc.known.vendor, bmc.known.firmware) == ("Dell", "1.73")
+    assert [of for _, of, _ in wire.sent] == [DEVICE]
+
+
+def test_bmc_that_does_not_tell_what_it_is_can_be_used(logins):
+    logins.wires = [ScriptedWire(device=[Answer(0xC1)], status=[ON])]
+    bmc = open_ipmi(IPMI, None)
+    assert bmc.known == KNOWN
+    assert bmc.power_state() is PowerState.ON
+
+
+def test_session_that_is_lost_while_asked_what_it_is_is_left(logins):
+    wire = ScriptedWire(device=[LOST])
+    logins.wires = [wire]
+    with pytest.raises(BmcUnreachable):
+        open_ipmi(IPMI, None)
+    assert wire.ended == ["leave"]
+
+
+def test_no_error_shows_the_password(logins):
+    bmc, _ = logins.opened(control=[LOST], status=[Answer(0xD4)])
+    for verb in (bmc.power_on, bmc.power_state):
+        with pytest.raises(BmcError) as caught:
+            verb()
+        assert "secret" not in caught.value.words()
+        assert "192.0.2.7:623" in str(caught.value)
