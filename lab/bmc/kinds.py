@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from lab.bmc.api import VirtualApiBmc
@@ -10,6 +11,8 @@ from lab.bmc.chassis import BmcKind, Chassis, VirtualBmc
 from lab.bmc.dice import Dice
 from lab.bmc.ipmi.server import VirtualIpmiBmc
 from lab.bmc.ledger import Ledger
+from lab.bmc.redfish.server import VirtualRedfishBmc
+from lab.omni.certificates import Certificate, make_certificate
 
 ALL_KINDS: Final = tuple(BmcKind)
 
@@ -38,7 +41,16 @@ def make_bmc(kind: BmcKind, chassis: Chassis, machine_id: str, dice: Dice) -> Vi
     return _MAKERS[kind](chassis, machine_id, dice)
 
 
+@lru_cache(maxsize=1)
+def _certificate() -> Certificate:
+    """That of all Redfish BMCs of a rack: BMCs sign their own, so nobody trusts them anyhow."""
+    return make_certificate("bmc.lab")
+
+
 _MAKERS: Final[Mapping[BmcKind, Make]] = {
     BmcKind.API: lambda chassis, _, dice: VirtualApiBmc(chassis, dice, Ledger()),
+    BmcKind.REDFISH: lambda chassis, machine_id, dice: VirtualRedfishBmc(
+        chassis, machine_id, dice, Ledger(), _certificate()
+    ),
     BmcKind.IPMI: lambda chassis, _, dice: VirtualIpmiBmc(chassis, dice, Ledger()),
 }
