@@ -24,7 +24,7 @@ LEASE_MS = 30_000
 _TAKE_LUA = """
 local function left(key, most)
   local ms = redis.call('PTTL', key)
-  if ms > most then redis.call('PEXPIRE', key, most) return most end
+  if ms > most or ms == -1 then redis.call('PEXPIRE', key, most) return most end
   return ms
 end
 local held = left(KEYS[1], tonumber(ARGV[2]))

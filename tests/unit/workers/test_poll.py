@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
 import structlog.testing
 
 from app.machine.model import BmcConfiguration, PowerState
 from app.omni.kinds import Kind
+from app.state import metrics
+from app.state.bmc_notes import BmcTrouble
 from app.state.connection import as_bytes, now_ms
-from app.state.facts import BmcTrouble
 from app.state.mirror_keys import machine_key
 from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
 from workers import beat, poll
@@ -178,7 +180,7 @@ def test_first_part_of_many_machines_starts_the_others_without_an_end(
     bottle: Bottle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
-        give_bmc(bottle, f"4c4c4544-0042-3510-8051-{number:012d}", "192.0.2.1:80")
+        give_bmc(bottle, f"4c4c4544-0042-3510-8051-{number:012d}", f"192.0.2.{number}:80")
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(poll, "PART", 2)
     monkeypatch.setattr(poll.power_sweep, "apply_async", lambda **options: sent.append(options))
@@ -263,7 +265,7 @@ def test_bmc_that_cannot_be_read_is_told_with_its_answer_until_it_can(bottle: Bo
     bottle.bmc.fails["status"] = BmcRefused("503", executed=False)
     poll.sweep(bottle.services, [MACHINE])
     second = trouble(bottle)
-    assert second is not None and (second.since_ms, second.told) == (first.since_ms, "503")
+    assert second is not None and (second.since_ms, second.words) == (first.since_ms, "503")
     assert (second.count, second.error) == (2, "BmcRefused")
     bottle.services.logins.forget_refused(MACHINE)
     bottle.bmc.fails.clear()
@@ -284,3 +286,126 @@ def test_refused_login_is_told_as_such_and_stands_while_the_bmc_is_not_asked(bot
 def trouble(bottle: Bottle) -> BmcTrouble | None:
     ((_, notes),) = bottle.services.mirror.load_noted([MACHINE])
     return notes.bmc_trouble
+
+
+def outcomes(bottle: Bottle, *machine_ids: str) -> dict[poll.Outcome, int]:
+    return dict(poll.sweep(bottle.services, list(machine_ids or [MACHINE])).outcomes)
+
+
+def test_bmc_in_use_is_left_out_and_its_reading_stands(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.services.power_notes.observed({MACHINE: PowerState.OFF})
+    bottle.services.redis.set("om:bmc:192.0.2.1:80", "an operation", px=30_000)
+    assert outcomes(bottle) == {poll.Outcome.IN_USE: 1}
+    assert (standing(bottle), trouble(bottle), bottle.bmc.log) == ("OFF", None, [])
+
+
+def test_bmc_that_failed_is_put_off_and_then_asked_again(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.bmc.fails["status"] = BmcUnreachable("no", executed=False)
+    assert outcomes(bottle) == {poll.Outcome.UNREAD: 1}
+    assert outcomes(bottle) == {poll.Outcome.PUT_OFF: 1}
+    assert bottle.bmc.log.count("status") == 1
+    assert standing(bottle) == "UNKNOWN"
+    bottle.services.redis.hset(machine_key(MACHINE), "f:bmc-next", now_ms(bottle.services.redis))
+    assert outcomes(bottle) == {poll.Outcome.UNREAD: 1}
+
+
+@pytest.mark.parametrize("how", ["another address", "a person", "the clock was put back"])
+def test_bmc_is_no_longer_put_off_after(bottle: Bottle, how: str) -> None:
+    bottle.accepted()
+    bottle.bmc.fails["status"] = BmcUnreachable("no", executed=False)
+    poll.sweep(bottle.services, [MACHINE])
+    if how == "another address":
+        give_bmc(bottle, MACHINE, "192.0.2.7:80")
+    elif how == "a person":
+        bottle.services.logins.forget_refused(MACHINE)
+    else:
+        bottle.services.redis.hset(machine_key(MACHINE), "f:bmc-next", now_ms(bottle.services.redis) + 400_000)
+    assert outcomes(bottle) == {poll.Outcome.UNREAD: 1}
+
+
+def test_bmcs_that_failed_are_asked_last(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    third = "4c4c4544-0042-3510-8051-b4c04f573334"
+    addresses = {MACHINE: "192.0.2.1:80", OTHER: "192.0.2.2:80", third: "192.0.2.3:80"}
+    for machine_id, address in addresses.items():
+        give_bmc(bottle, machine_id, address)
+    dead = FakeBmc(fails={"status": BmcUnreachable("no", executed=False)})
+    opens(monkeypatch, lambda address: dead if address == "192.0.2.1:80" else bottle.bmc)
+    poll.sweep(bottle.services, list(addresses))
+    bottle.services.logins.forget_refused(MACHINE)
+    asked: list[str] = []
+    monkeypatch.setattr(poll, "PART", 1)  # one after the other
+    opens(monkeypatch, lambda address: asked.append(address) or bottle.bmc)  # type: ignore[func-returns-value]
+    poll.sweep(bottle.services, list(addresses))
+    assert asked == ["192.0.2.2:80", "192.0.2.3:80", "192.0.2.1:80"]
+
+
+def test_part_that_is_still_read_does_not_begin_again_beside_itself(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bottle.accepted()
+    slow, lifetimes_ms = HookedBmc(), []
+
+    def interval_passes() -> None:
+        monkeypatch.setattr(poll, "_SAID_EVERY_S", 0.0)
+        lifetimes_ms.append(bottle.services.redis.pttl("om:sweep:0"))
+        poll.power_sweep()
+
+    slow.hook = interval_passes
+    monkeypatch.setattr(door, "open_session", lambda *_, **__: slow)
+    poll.power_sweep()
+    assert slow.log.count("status") == 1
+    assert lifetimes_ms[0] > 59_000  # longer than the interval: it is said anew while it reads
+    assert bottle.services.redis.pttl("om:sweep:0") <= 24_000
+
+
+def test_first_part_that_is_still_read_does_not_keep_the_others_from_it(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        give_bmc(bottle, f"4c4c4544-0042-3510-8051-{number:012d}", "192.0.2.1:80")
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(poll, "PART", 2)
+    monkeypatch.setattr(poll.power_sweep, "apply_async", lambda **options: sent.append(options))
+    bottle.services.redis.set("om:sweep:0", 1, px=60_000)
+    poll.power_sweep()
+    poll.power_sweep()
+    assert sent == [{"kwargs": {"part": 1}}]
+    assert bottle.bmc.log == []
+
+
+def test_sweep_is_counted_with_what_it_left_out(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        give_bmc(bottle, f"4c4c4544-0042-3510-8051-{number:012d}", f"192.0.2.{number}:80")
+    bottle.services.redis.set("om:bmc:192.0.2.0:80", "an operation", px=30_000)
+    dead = FakeBmc(fails={"status": BmcUnreachable("no", executed=False)})
+    locked = FakeBmc(fails={"status": BmcAuthenticationFailed("401", executed=False)})
+    bmcs = {"192.0.2.1:80": dead, "192.0.2.2:80": locked}
+    opens(monkeypatch, lambda address: bmcs.get(address, bottle.bmc))
+    for unread, put_off in ((2, 0), (1, 1)):
+        bottle.services.redis.delete("om:sweep:0")
+        poll.power_sweep()
+        counted = metrics.read(bottle.services.redis, 0).sweep
+        assert counted is not None
+        assert (counted.unread, counted.in_use, counted.put_off) == (unread, 1, put_off)
+
+
+def test_redis_that_goes_away_ends_the_sweep(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    bottle.accepted()
+
+    def take(*_: object) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr("app.state.bmc_lease.BmcLeases.take", take)
+    with pytest.raises(redis.ConnectionError):
+        poll.sweep(bottle.services, [MACHINE])
+    assert standing(bottle) is None
+
+
+def test_sweep_of_an_earlier_version_is_counted_as_well(bottle: Bottle) -> None:
+    now = now_ms(bottle.services.redis)
+    bottle.services.redis.hset(metrics.SWEEPS, mapping={"0": f"[{now - 100}, {now}, 3]"})
+    counted = metrics.read(bottle.services.redis, 0).sweep
+    assert counted is not None
+    assert (counted.unread, counted.in_use, counted.put_off) == (3, 0, 0)

@@ -18,7 +18,7 @@ from app.state.lease import Leases
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
 from app.watcher.choose import obsolete
-from tests.unit.workers.conftest import MACHINE, Bottle
+from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
 from workers import power, turn
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcRefused, BmcUnreachable
 from workers.power import power_off_task, power_on_task
@@ -113,6 +113,78 @@ def test_command_that_the_bmc_did_not_execute_puts_the_record_back(bottle: Bottl
     assert run(power_on_task)[0] == "FAILURE"
     spec = bottle.spec(Kind.POWER_OPERATION)
     assert spec.last_power_operation == PowerState.UNKNOWN and not spec.HasField("last_power_on_timestamp")
+
+
+def test_command_to_a_bmc_that_somebody_else_uses_by_now_is_not_sent_and_puts_the_record_back(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.bmc.on = False
+    about_to_act = Turn.about_to_act
+
+    def overtaken(turn: Turn) -> None:
+        about_to_act(turn)
+        bottle.services.redis.set("om:bmc:192.0.2.1:80", "somebody else")
+
+    monkeypatch.setattr(Turn, "about_to_act", overtaken)
+    state, words = run(power_on_task)
+    assert state == "FAILURE" and "somebody else uses the BMC" in words
+    assert bottle.bmc.commands == []
+    assert not bottle.spec(Kind.POWER_OPERATION).HasField("last_power_on_timestamp")
+    assert bottle.services.redis.get("om:bmc:192.0.2.1:80") == b"somebody else"
+
+
+def test_power_that_is_read_wrong_once_or_not_at_all_is_read_again_and_nothing_is_sent_again(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle, installed=True)
+    off, on = PowerState.OFF, PowerState.ON
+    answers: list[PowerState | Exception] = [off, BmcUnreachable("timeout"), off, BmcBusy("503"), on]
+
+    def power_state(_: FakeBmc) -> PowerState:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(power, "REACHED_WITHIN_S", 5.0)
+    monkeypatch.setattr(FakeBmc, "power_state", power_state)
+    assert run(power_on_task) == ("SUCCESS", "powered on")
+    assert (bottle.bmc.commands, answers) == (["on"], [])
+
+
+def test_login_that_is_refused_while_the_power_is_read_back_is_not_asked_again(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.bmc.on = False
+    reads: list[str] = []
+
+    def power_state(_: FakeBmc) -> PowerState:
+        reads.append("status")
+        if len(reads) > 1:
+            raise BmcAuthenticationFailed("401", executed=False)
+        return PowerState.OFF
+
+    monkeypatch.setattr(FakeBmc, "power_state", power_state)
+    assert run(power_on_task)[0] == "FAILURE"
+    assert (len(reads), bottle.bmc.commands) == (2, ["on"])
+    assert bottle.spec(Kind.POWER_OPERATION).HasField("last_power_on_timestamp")  # it may have been switched on
+    assert bottle.attempts()["power_on"].parked
+
+
+def test_operation_on_a_bmc_in_use_waits_for_its_turn_and_then_fails_with_nothing_sent(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle)
+    bottle.services.power_notes.observed({MACHINE: PowerState.OFF})
+    bottle.services.redis.set("om:bmc:192.0.2.1:80", "somebody else")
+    monkeypatch.setattr("workers.bmc.door.TURN_WITHIN_S", 0.1)
+    state, words = run(power_on_task)
+    assert state == "FAILURE" and "has one user at a time" in words
+    assert bottle.bmc.log == []
+    attempt = bottle.attempts()["power_on"]
+    assert (attempt.error, attempt.parked, attempt.next_ms - attempt.failed_ms) == ("BmcInUse", False, 60_000)
 
 
 def test_command_of_unknown_fate_leaves_the_record(bottle: Bottle) -> None:
