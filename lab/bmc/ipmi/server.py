@@ -2,6 +2,10 @@
 
 What comes damaged, unsigned or from nobody known gets no answer at all. A packet that the dice lose on its way here is
 read all the same, so that the ledger knows what its sender believes.
+
+What the faults of `lab.bmc.dice` are here: a command, or an order what to boot from, that is refused is answered with
+FFh, or with C0h where the BMC is busy, which also says to a login that no session is left; an unauthorized login is
+answered as if nobody had that name; slow and dropped are the answers to commands; a packet is lost on either way.
 """
 
 from __future__ import annotations
@@ -125,7 +129,7 @@ class VirtualIpmiBmc:
             return
         if not session.takes(frame.sequence):
             return
-        self.sessions.heard(session)
+        self.sessions.used(session)
         button = self._commands.came_in(session, request)
         if button and (hold := self._holds.get(button)):
             self._wait(hold, session, request, peer)

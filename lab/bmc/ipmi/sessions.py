@@ -2,6 +2,7 @@
 
 Two users at a time show in the ledger when their packets come crosswise: a session that is heard of again after a
 later one was begun. One that is merely left behind, since its user died or its Close was lost, is nobody's at work.
+Nor is one counted as open whose program cannot know of it, or has closed it with a packet that was lost.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Session:
     last: the request before.
     proof: what was said in the handshake; None before RAKP message 1.
     keys: None before the login.
-    lossy: a packet that begins or ends it was lost on the way, so that silence says nothing about its program.
+    lossy: a packet of its handshake was lost on the way, so that silence says nothing about its program.
+    counted: it stands in the ledger as open: its program has used it, and has not closed it.
     """
 
     suite: Suite
@@ -56,6 +58,7 @@ class Session:
     proof: Proof | None = None
     keys: Keys | None = None
     lossy: bool = False
+    counted: bool = False
     at_work: bool = True
     level: int = Level.USER
     sent: int = 0
@@ -115,7 +118,6 @@ class Sessions:
     def logged_in(self, session: Session, keys: Keys) -> None:
         """Its program has proved who it is."""
         session.keys = keys
-        self._ledger.session_opened()
         self._ledger.login(accepted=True)
 
     def heard(self, session: Session) -> None:
@@ -125,10 +127,17 @@ class Sessions:
             session.at_work = True
             self._ledger.user_came(session.bmc_id)
 
+    def used(self, session: Session) -> None:
+        """A command came in it, so that its program knows of it."""
+        self.heard(session)
+        if not session.counted:
+            session.counted = True
+            self._ledger.session_opened()
+
     def left(self, session: Session) -> None:
         """Its user has closed it, and the BMC has not heard it."""
-        session.lossy = True
         self._rest(session)
+        self._uncount(session)
 
     def refuse(self, session: Session) -> None:
         """Give the slot back of a program that may not log in."""
@@ -138,7 +147,7 @@ class Sessions:
     def close(self, session: Session) -> None:
         """Give its slot back."""
         self._forget(session)
-        self._ledger.session_closed()
+        self._uncount(session)
 
     def expire(self) -> None:
         """Drop those that were not heard of for too long."""
@@ -153,10 +162,14 @@ class Sessions:
     def _drop(self, session: Session) -> None:
         """A program that got RAKP message 2 and says nothing more saw there that its password is wrong."""
         self._forget(session)
-        if session.keys:
-            self._ledger.session_closed(expired=not session.lossy)
-        elif session.proof and not session.lossy:
+        self._uncount(session, expired=True)
+        if session.proof and not session.keys and not session.lossy:
             self._ledger.login(accepted=False)
+
+    def _uncount(self, session: Session, *, expired: bool = False) -> None:
+        if session.counted:
+            session.counted = False
+            self._ledger.session_closed(expired=expired)
 
     def _forget(self, session: Session) -> None:
         self._rest(session)

@@ -21,6 +21,7 @@ class Book:
         if session and login:
             session.proof = PROOF
             self.sessions.logged_in(session, KEYS)
+            self.sessions.used(session)
         return session
 
 
@@ -91,11 +92,23 @@ def test_session_that_its_user_left_behind_is_no_second_user():
 def test_session_whose_close_was_lost_is_not_counted_as_left_open():
     book = Book()
     book.sessions.left(book.begin(1))
-    assert book.ledger.users == 0
+    assert (book.ledger.users, book.ledger.sessions) == (0, 0)
     book.now_s += SESSION_S
     book.sessions.expire()
 
     assert (book.ledger.sessions, book.ledger.sessions_expired) == (0, 0)
+
+
+def test_session_that_its_program_has_never_used_takes_a_slot_and_is_not_counted():
+    book = Book()
+    book.sessions.slots = 1
+    book.sessions.logged_in(book.begin(1, login=False), KEYS)
+    assert (book.ledger.logins, book.ledger.sessions) == (1, 0)
+    assert book.begin(2) is None
+    book.now_s += SESSION_S
+
+    assert book.begin(2)
+    assert book.ledger.sessions_expired == 0
 
 
 @pytest.mark.parametrize(("lossy", "refused"), [(False, 1), (True, 0)])
