@@ -7,14 +7,14 @@ import struct
 import time
 from dataclasses import dataclass
 
-from workers.bmc.ipmi.login import APP, CLOSE_SESSION, Login, NoAnswer
+from workers.bmc.ipmi.login import APP, CLOSE_SESSION, LEAST_PATIENCE_S, Login, NoAnswer
 
 # With three in a hundred packets lost, a question stays without an answer three times in one of five thousand.
 QUESTION_TRIES = 3
 # BMCs that work through a power command before they answer it take seconds.
 COMMAND_S = 5.0
 # The end of a session is worth three packets: a slot that is not freed is missed by the next one. Once it is freed,
-# some do not answer any more, so little is waited.
+# some do not answer any more, so little is waited; a slow one is not hurried.
 CLOSE_TRIES, CLOSE_S = 3, 0.7
 
 _SET_PRIVILEGE = 0x3B
@@ -58,7 +58,9 @@ class Wire:
         """End the session; whether the BMC has confirmed that. Raises nothing."""
         try:
             closing = struct.pack("<I", self._session.sessionid)
-            return self._exchange(APP, CLOSE_SESSION, closing, CLOSE_TRIES, CLOSE_S).code == 0
+            slow = self._session.patience_s > LEAST_PATIENCE_S
+            wait_s = self._session.patience_s if slow else CLOSE_S
+            return self._exchange(APP, CLOSE_SESSION, closing, CLOSE_TRIES, wait_s).code == 0
         except (NoAnswer, OSError):
             return False
         finally:
