@@ -67,7 +67,7 @@ def not_found(path: str) -> Refused:
 def unauthorized() -> Refused:
     """The login is missing or wrong."""
     words = "The credentials included with this request are missing or invalid."
-    return Refused(401, "InsufficientPrivilege", words, REALM)
+    return Refused(401, "ResourceAtUriUnauthorized", words, REALM)
 
 
 def busy() -> Refused:

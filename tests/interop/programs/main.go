@@ -3,6 +3,7 @@
 //	interop cosi        a state server, as Omni has one
 //	interop agent       the agents of machines
 //	interop authority   certificate authorities, as the Go provider makes and reads them
+//	interop bmc         clients of BMCs
 //	interop pgp         keys and signatures, as Omni and its tools make and check them
 //	interop wire        which messages and methods the libraries have
 //
@@ -15,6 +16,7 @@ import (
 
 	"interop/agent"
 	"interop/authority"
+	"interop/bmc"
 	"interop/control"
 	"interop/cosi"
 	"interop/pgp"
@@ -26,6 +28,7 @@ func main() {
 		"cosi":      cosi.Acts,
 		"agent":     agent.Acts,
 		"authority": authority.Acts,
+		"bmc":       bmc.Acts,
 		"pgp":       pgp.Acts,
 		"wire":      wire.Acts,
 	}
@@ -38,6 +41,6 @@ func main() {
 		}
 	}
 
-	fmt.Fprintln(os.Stderr, "usage: interop cosi|agent|authority|pgp|wire")
+	fmt.Fprintln(os.Stderr, "usage: interop cosi|agent|authority|bmc|pgp|wire")
 	os.Exit(2)
 }
