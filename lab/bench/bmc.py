@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.bench.bmc_fleet import API, IPMI, REDFISH, BmcFleet, FleetProgram
-from lab.bench.bmc_site import BmcSite, Sweep, processors
+from lab.bench.bmc_site import BmcSite, Order, Sweep, processors
 from lab.bench.rows import Row, table
-from lab.bmc.chassis import Button
 from lab.product import ProductError
 
 MACHINES: Final = 1_000
@@ -32,13 +31,13 @@ def measure(program: FleetProgram, machines: int) -> list[Row]:
         first = site.sweep()
         site.rest()
         steady = site.sweep(site.fleet.living[:: max(1, len(site.fleet.living) // ORDERS)][:ORDERS])
-        starts_s, ons_s = site.told_after_s(Button.PXE_BOOT), site.told_after_s(Button.POWER_ON)
+        orders = site.orders()
         site.rest()
     living = len(site.fleet.living)
     return [
         *judge_sweep(program, living, "first", first, bound_s=None),
         *judge_sweep(program, living, "steady", steady, bound_s=program.limit_s),
-        judge_orders(program, starts_s, ons_s),
+        judge_orders(program, orders),
         *judge_manners(program, site.fleet),
     ]
 
@@ -61,14 +60,16 @@ def judge_sweep(program: FleetProgram, living: int, which: str, sweep: Sweep, *,
     ]
 
 
-def judge_orders(program: FleetProgram, starts_s: Sequence[float], ons_s: Sequence[float]) -> Row:
-    """What to say of power-ons that were wanted during a sweep."""
-    longest_s = max(starts_s, default=float("inf"))
+def judge_orders(program: FleetProgram, orders: Sequence[Order]) -> Row:
+    """What to say of power-ons that were wanted during a sweep: the slowest counts."""
+    begins_s, armed_s, on_s = (
+        max(times) for times in zip(*((o.begins_s, o.armed_s, o.on_s) for o in orders), strict=True)
+    )
     return Row(
-        f"{program.name}: from Omni's wish, amid a sweep, to the first command at the BMC (to its power-on)",
-        f"at most {longest_s:.2f} s ({max(ons_s, default=float('inf')):.2f} s), {len(starts_s)} machines",
+        f"{program.name}: from Omni's wish amid a sweep until its session with the BMC begins (PXE armed, power on)",
+        f"{begins_s:.2f} s ({armed_s:.2f} s, {on_s:.2f} s) at most, {len(orders)} machines",
         f"at most {ORDER_LIMIT_S:g} s",
-        longest_s <= ORDER_LIMIT_S,
+        len(orders) == ORDERS and begins_s <= ORDER_LIMIT_S,
     )
 
 

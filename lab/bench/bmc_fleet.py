@@ -44,6 +44,15 @@ IPMI: Final = FleetProgram("IPMI", "lab.bmc.ipmi", 15.0)
 REDFISH: Final = FleetProgram("Redfish", "lab.bmc.redfish", 30.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that a BMC was told to press, in monotonic seconds. came_s: when the session began in which it was."""
+
+    button: str
+    came_s: float
+    at_s: float
+
+
 class BmcFleet:
     """The BMCs of machines 0, 1, …: each has an address of its own, and all have the same port."""
 
@@ -52,7 +61,7 @@ class BmcFleet:
         self.port = 0
         self.silent: set[str] = set()
         self.addresses: dict[str, str] = {}
-        self.pressed: dict[str, list[tuple[str, float]]] = {}
+        self.pressed: dict[str, list[Press]] = {}
         self.counts: Mapping[str, Any] = {}
         self._machines = machines
         self._process: subprocess.Popen[str] | None = None
@@ -124,7 +133,8 @@ class BmcFleet:
         for line in self._process.stdout if self._process and self._process.stdout else ():
             said = json.loads(line)
             if "pressed" in said:
-                self.pressed.setdefault(said["machine_id"], []).append((said["pressed"], said["at_s"]))
+                press = Press(said["pressed"], said["came_s"], said["at_s"])
+                self.pressed.setdefault(said["machine_id"], []).append(press)
             else:
                 self.counts = said
 

@@ -21,7 +21,7 @@ from app.machine.model import PreferredPowerState
 from app.state.connection import now_ms
 from app.state.mirror_keys import machine_key
 from config.celery import CELERY, QUEUE_BMC, QUEUE_POLL, broker_url
-from lab.bench.bmc_fleet import REDFISH, BmcFleet, FleetProgram
+from lab.bench.bmc_fleet import REDFISH, BmcFleet, FleetProgram, Press
 from lab.bench.fleet import put_machine
 from lab.bench.processes import busy_s, cpu_s, family
 from lab.bench.watched import Watched
@@ -58,6 +58,15 @@ class Sweep:
     def own_s(self) -> float:
         """The time less what the stand-ins took of it, if they had an equal share of each processor."""
         return self.wall_s - self.stand_ins_s / processors()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A power-on, in seconds since Omni wanted it: its session with the BMC begins, PXE is armed, the power goes on."""
+
+    begins_s: float
+    armed_s: float
+    on_s: float
 
 
 class BmcSite:
@@ -109,12 +118,14 @@ class BmcSite:
         """Wait until no task runs: those of silent BMCs take longest. Raises TimeoutError."""
         self._wait(self._is_idle, REST_LIMIT_S, "no task running")
 
-    def told_after_s(self, button: Button) -> list[float]:
-        """How long after Omni wanted it each of those machines' BMCs was told this. Raises TimeoutError."""
+    def orders(self) -> list[Order]:
+        """How soon after Omni wanted them on each of those machines was at it. Raises TimeoutError."""
         found = []
         for machine, began_s in self.ordered.items():
-            self._wait(partial(self._pressed_at, machine, button), ORDER_LIMIT_S, f"{button.value} at a BMC")
-            found.append(self._pressed_at(machine, button) - began_s)
+            self._wait(partial(self._press, machine, Button.POWER_ON), ORDER_LIMIT_S, "power-on at a BMC")
+            armed, on = self._press(machine, Button.PXE_BOOT), self._press(machine, Button.POWER_ON)
+            if armed and on:
+                found.append(Order(armed.came_s - began_s, armed.at_s - began_s, on.at_s - began_s))
         return found
 
     def _order(self, machines: Sequence[str]) -> None:
@@ -122,8 +133,8 @@ class BmcSite:
             self.ordered[machine] = self.watched.omni.do(partial(_prefer_on, machine))
             time.sleep(ORDER_PAUSE_S)
 
-    def _pressed_at(self, machine: str, button: Button) -> float:
-        return next((at for name, at in self.fleet.pressed.get(machine, ()) if name == button.value), 0.0)
+    def _press(self, machine: str, button: Button) -> Press | None:
+        return next((press for press in self.fleet.pressed.get(machine, ()) if press.button == button), None)
 
     def _is_idle(self) -> bool:
         active = self._celery.control.inspect(timeout=1).active() or {}

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -39,7 +39,7 @@ def machine_id(index: int) -> str:
 class FleetMachine:
     """A machine that is nothing but its power. presses: how often each button was pressed."""
 
-    def __init__(self, machine_id: str, tell: Callable[[dict[str, object]], None] | None = None) -> None:
+    def __init__(self, machine_id: str, tell: Callable[[str, Button], None] | None = None) -> None:
         self.machine_id = machine_id
         self._tell = tell
         self.powered_on = False
@@ -50,7 +50,7 @@ class FleetMachine:
         """The BMC was told to press this button."""
         self.presses[button] += 1
         if self._tell is not None:
-            self._tell({"machine_id": self.machine_id, "pressed": button.value, "at_s": time.monotonic()})
+            self._tell(self.machine_id, button)
         match button:
             case Button.PXE_BOOT:
                 self.armed = True
@@ -60,6 +60,24 @@ class FleetMachine:
                 self.powered_on, self.armed = True, False
             case Button.REBOOT if self.powered_on:
                 self.armed = False
+
+
+class TimedLedger(Ledger):
+    """A ledger that knows since when its BMC has its user."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came_s = 0.0
+
+    def user_came(self, peer: Hashable) -> None:
+        """A peer begins to be served."""
+        super().user_came(peer)
+        self._came_s = time.monotonic()
+
+    def tell(self, machine_id: str, button: Button) -> None:
+        """Say who is pressed, when, and since when whoever does it is served."""
+        now_s = time.monotonic()
+        _say({"machine_id": machine_id, "pressed": button.value, "came_s": self._came_s, "at_s": now_s})
 
 
 class Closable(Protocol):
@@ -160,8 +178,9 @@ class Fleet:
         }
 
     def _bmc(self, index: int, odds: Odds) -> VirtualBmc:
-        machine = FleetMachine(machine_id(index), _say if self._given.tell_presses else None)
-        bmc = self._kind.make(machine, Dice(odds, f"{self._given.seed}/{index}"), Ledger())
+        ledger = TimedLedger()
+        machine = FleetMachine(machine_id(index), ledger.tell if self._given.tell_presses else None)
+        bmc = self._kind.make(machine, Dice(odds, f"{self._given.seed}/{index}"), ledger)
         bmc.status_delay_s = self._given.latency_s
         bmc.set_login(self._given.username, self._given.password)
         return bmc

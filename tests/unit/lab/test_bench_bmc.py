@@ -5,7 +5,7 @@ import pytest
 from lab.bench import bmc
 from lab.bench.bmc import judge_manners, judge_orders, judge_sweep
 from lab.bench.bmc_fleet import API, IPMI, REDFISH, BmcFleet
-from lab.bench.bmc_site import Sweep
+from lab.bench.bmc_site import Order, Sweep
 from lab.bench.processes import busy_s
 from lab.product import ProductError
 
@@ -32,9 +32,15 @@ def test_first_sweep_is_told_and_a_living_bmc_that_was_not_read_breaks_a_bound()
     assert provider.figure == "2.0 s, 2.1 ms each"
 
 
-@pytest.mark.parametrize(("starts_s", "holds"), [([0.1, 2.0], True), ([0.1, 2.1], False), ([], False)])
-def test_slowest_command_during_a_sweep_counts(starts_s, holds):
-    assert judge_orders(REDFISH, starts_s, starts_s).holds is holds
+@pytest.mark.parametrize(("slowest_s", "holds"), [(2.0, True), (2.1, False)])
+def test_slowest_command_during_a_sweep_counts(slowest_s, holds):
+    orders = [Order(0.1, 2.8, 3.0)] * 4 + [Order(slowest_s, 2.5, 2.6)]
+    row = judge_orders(REDFISH, orders)
+    assert (row.holds, row.figure) == (holds, f"{slowest_s:.2f} s (2.80 s, 3.00 s) at most, 5 machines")
+
+
+def test_command_that_never_came_breaks_the_bound():
+    assert judge_orders(REDFISH, [Order(0.1, 0.2, 0.3)] * 4).holds is False
 
 
 @pytest.mark.parametrize(
