@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 from collections import Counter
+from functools import partial
 
 from app.machine.model import Ipmi
 from lab.bmc.dice import Dice, Odds
@@ -27,6 +28,7 @@ class BadIpmiBmc(VirtualIpmiBmc):
 
     lose_in, lose_out: packets of this kind, to the BMC and from it.
     lose_request, lose_answer: requests within a session, by their name.
+    late_s: how much later a request is answered, by its name.
     codes: the completion code that a request is answered with instead of being done.
     noise: packets that are no answers, sent before each one.
     """
@@ -36,7 +38,7 @@ class BadIpmiBmc(VirtualIpmiBmc):
         self.machine = machine
         self.lose_in, self.lose_out = Counter(), Counter()
         self.lose_request, self.lose_answer = Counter(), Counter()
-        self.codes = {}
+        self.late_s, self.codes = {}, {}
         self.noise = ()
         self.packets = Counter()
 
@@ -66,7 +68,12 @@ class BadIpmiBmc(VirtualIpmiBmc):
 
     def _reply(self, session, request, answer, peer):
         if not counted_down(self.lose_answer, request.name):
-            super()._reply(session, request, answer, peer)
+            reply = partial(super()._reply, session, request, answer, peer)
+            asyncio.get_running_loop().call_later(self.late_s.get(request.name, 0), reply)
+
+    @property
+    def slots_taken(self):
+        return len(self.sessions._open)
 
 
 def kind_of(data):
