@@ -16,15 +16,18 @@ MOMENT_S = 2 * LEAST_DELAY_S  # the loop's timers come in order, also when it is
 
 
 class Chassis:
-    """A machine that is nothing but its power."""
+    """A machine that is nothing but its power. booted: of each boot, whether it was from the network."""
 
     def __init__(self, *, powered_on=False):
         self.powered_on = powered_on
         self.armed = False
         self.pressed = []
+        self.booted = []
 
     def commanded(self, button):
         self.pressed.append(button.value)
+        if button.value in {"poweron", "reboot"}:
+            self.booted.append(self.armed)
         if button.value in {"poweron", "poweroff"}:
             self.powered_on = button.value == "poweron"
         self.armed = button.value == "pxeboot"

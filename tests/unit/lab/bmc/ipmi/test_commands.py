@@ -73,6 +73,13 @@ def test_order_that_persists_arms_every_boot():
 
     assert said[3] == (0, b"\x01" + PXE_ALWAYS)
     assert chassis.pressed == ["pxeboot", "poweron", "reboot"]
+    assert chassis.booted == [True, True]
+
+
+def test_order_for_once_holds_for_one_boot():
+    _, _, chassis = run(asking((0, 8, PXE_ONCE), (0, 2, b"\x01"), (0, 2, b"\x02")))
+
+    assert chassis.booted == [True, False]
 
 
 def test_another_device_takes_the_order_back():
@@ -81,6 +88,12 @@ def test_another_device_takes_the_order_back():
     assert said[2] == (0, b"\x01" + DISK_ONCE)
     assert not chassis.armed
     assert bmc.calls["pxeboot"] == 1
+
+
+def test_order_for_another_device_is_over_with_the_boot_too():
+    said, _, _ = run(asking((0, 8, DISK_ONCE), (0, 2, b"\x01"), (0, 9, READ_FLAGS)))
+
+    assert said[2] == (0, b"\x01\x05\x00\x08\0\0\0")
 
 
 @pytest.mark.parametrize("value", [b"\x00\x01", b"\x03\x08", b"\x04\x01\x01"])

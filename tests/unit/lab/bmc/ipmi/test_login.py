@@ -1,6 +1,6 @@
 import pytest
 
-from lab.bmc.dice import Odds
+from lab.bmc.dice import Fault, Odds
 from lab.bmc.ipmi.handshake import Status
 from lab.bmc.ipmi.keys import SUITES, Suite
 from lab.bmc.ipmi.sessions import SLOTS
@@ -107,6 +107,37 @@ def test_faults_of_the_handshake(odds, statuses):
         return [await step() for step in (console.open, console.identify)[: len(statuses)]]
 
     assert run(scene)[0] == statuses
+
+
+def test_refusals_of_the_login_before_are_none_of_the_next_one():
+    async def scene(wire):
+        console = Console(wire, user="nobody")
+        await console.open(), await console.identify()
+        before = wire.bmc.ledger.refused_in_a_row
+        wire.bmc.set_login("admin", "another")
+        return before, wire.bmc.ledger.refused_in_a_row
+
+    assert run(scene)[0] == (1, 0)
+
+
+@pytest.mark.parametrize("lost", ["second", "third"])
+def test_handshake_that_a_lost_packet_ends_is_no_refused_login(lost):
+    async def scene(wire):
+        console = Console(wire)
+        await console.open()
+        if lost == "second":  # on its way out: the first has come in
+            wire.bmc.dice.falls = lambda fault: fault is Fault.PACKET_LOSS and wire.bmc.calls["login"]
+            assert await console.identify() is None
+        else:
+            await console.identify()
+            wire.bmc.dice.falls = lambda fault: fault is Fault.PACKET_LOSS
+            assert await console.prove() is None
+        wire.bmc.dice.falls = lambda _: False
+        await console.open()  # who begins anew has given up what it had begun
+
+    _, bmc, _ = run(scene)
+
+    assert (bmc.ledger.logins, bmc.ledger.refused_logins) == (0, 0)
 
 
 def test_login_that_is_set_anew_is_the_one_that_counts():

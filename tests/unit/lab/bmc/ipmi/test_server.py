@@ -5,10 +5,13 @@ import pytest
 
 from lab.bmc.chassis import Button
 from lab.bmc.dice import Dice, Odds
+from lab.bmc.ipmi.handshake import OpenRequest
 from lab.bmc.ipmi.keys import SUITES
+from lab.bmc.ipmi.messages import Request
 from lab.bmc.ipmi.packets import ASF_NUMBER, Frame, Payload, Plain
 from tests.unit.lab.bmc.ipmi.console import MOMENT_S, Chassis, Console, outside, until, wired
 
+OPEN = Frame(Payload.OPEN_REQUEST, OpenRequest(1, 0, 2, SUITES[0].algorithms).packed())
 PXE_ONCE = bytes([5, 0xA0, 0x04, 0, 0, 0])
 
 
@@ -82,15 +85,20 @@ def test_question_of_rmcp_plus_outside_of_a_session_is_answered_in_kind():
         Plain(b"\x20\x18\xc8\x81\x04\x38\x0e\x04\x00").packed(),
         Plain(b"", session_id=5).packed(),
         Frame(Payload.OPEN_REQUEST, b"short").packed(),
-        Frame(Payload.OPEN_RESPONSE, bytes(36)).packed(),
+        OPEN.packed() + b"\x00",
+        Frame(Payload.OPEN_RESPONSE, OPEN.payload).packed(),
+        Plain(Request(7, 0x38, b"\x0e\x04").packed()).packed(),
         Frame(Payload.RAKP1, bytes(12)).packed(),
         Frame(Payload.IPMI, b"\x20", session_id=9, signed=True, trailer=bytes(14)).packed(),
     ],
 )
 def test_garbage_gets_no_answer(damaged):
-    answer, _, _ = run(lambda wire: wire.exchange(damaged))
+    async def scene(wire):
+        return await wire.exchange(damaged), await wire.exchange(OPEN.packed())
 
-    assert answer is None
+    (answer, usual), _, _ = run(scene)
+
+    assert answer is None and usual is not None
 
 
 def test_packet_with_one_changed_bit_gets_no_answer_and_does_nothing():
