@@ -42,7 +42,7 @@ PART = 250
 SIDE_BY_SIDE = 200
 # Less than the whole interval, so that a sweep that comes a little early is not lost.
 _SLOT_SHARE = 0.8
-# A part that reads says so at least this often; a session with the slowest BMC is shorter.
+# A part that reads says so with each BMC that it is done with. Where one takes longer, its lease keeps others from it.
 _READING_MS = 60_000
 _SAID_EVERY_S = 5.0
 # No pause is longer; one that seems so stands from before the clock was put back.
@@ -156,12 +156,9 @@ def _read_all(
 ) -> Iterable[tuple[str, Outcome, PowerState | None]]:
     if not targets:
         return
-    reader = _Reader(services, _redis_ahead_ms(services))
+    reader = _Reader(services, progress, _redis_ahead_ms(services))
     with ThreadPoolExecutor(max_workers=min(len(targets), PART)) as pool:  # greenlets in the poll worker
-        for found in pool.map(reader.read_and_note, targets):
-            if progress is not None:
-                progress.goes_on()
-            yield found
+        yield from pool.map(reader.read_and_note, targets)
 
 
 def _redis_ahead_ms(services: Services) -> int:
@@ -174,6 +171,7 @@ class _Reader:
     """Reads the BMCs of one part."""
 
     services: Services
+    progress: _Progress | None
     redis_ahead_ms: int
 
     def read_and_note(self, target: _Target) -> tuple[str, Outcome, PowerState | None]:
@@ -182,6 +180,8 @@ class _Reader:
             outcome, state = self._read(target)
             if state is not None:
                 self.services.power_notes.observed_at(target.machine_id, state, read_ms)
+            if self.progress is not None:
+                self.progress.goes_on()
             return target.machine_id, outcome, state
 
     def _read(self, target: _Target) -> tuple[Outcome, PowerState | None]:

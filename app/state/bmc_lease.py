@@ -1,8 +1,8 @@
 """One user per BMC at a time, everywhere: a lease in Redis for each BMC's place, with a lifetime.
 
-Whoever talks to a BMC holds its lease, and has it live on before each call. One that nobody extends ends by itself,
-so a dead holder keeps nobody away for longer than its lifetime. What is noted of the machine's BMC is read in the same
-round trip in which its lease is taken: a sweep of a thousand BMCs pays for it once.
+Whoever talks to a BMC holds its lease, and has it live on before and during each call. One that nobody extends ends by
+itself, so a dead holder keeps nobody away for longer than its lifetime. What is noted of the machine's BMC is read in
+the same round trip in which its lease is taken: a sweep of a thousand BMCs pays for it once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, foun
 from app.state.logins import REFUSED, WORKED
 from app.state.mirror_keys import machine_key
 
-# Longer than one call of a session takes: each is bounded by some seconds, the slowest by twenty.
+# As that of a machine: Redis may be away for some seconds, and a dead holder's BMC is free when its machine is.
 LEASE_MS = 30_000
 
 # A lease or a pause that would live for longer than it may stands from before the clock was put back.

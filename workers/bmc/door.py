@@ -14,6 +14,7 @@ from app.state.bmc_lease import BmcLeases, InUse, Taken
 from app.state.bmc_notes import FOUND, NEXT
 from app.state.logins import REFUSED, WORKED, RefusedLogins
 from config.settings import Settings
+from workers.bmc.calls import Calls
 from workers.bmc.choice import open_session
 from workers.bmc.client import Bmc
 from workers.bmc.errors import BmcInUse
@@ -21,9 +22,10 @@ from workers.bmc.held import HeldBmc
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.place import place_of
 
-# A dead user's lease ends within 30 s, and a sweep's session with a BMC that stalls within 20.
+# A dead user's lease ends within 30 s, and a sweep's session takes seconds even with a BMC that stalls.
 TURN_WITHIN_S = 45.0
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 0.5
+# A person waits for it, and few do so at a time.
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 0.1
 # A BMC that was replaced, or has new firmware, is known as such an hour later. Somewhat sooner with some, so that a
 # thousand that were found at the same time are not asked anew at the same time.
 KNOWN_FOR_MS = 3_600_000
@@ -36,7 +38,7 @@ class BmcDoor:
     """Opens sessions with BMCs."""
 
     def __init__(self, settings: Settings, leases: BmcLeases, logins: RefusedLogins) -> None:
-        self._settings, self._leases, self._logins = settings, leases, logins
+        self._settings, self._leases, self._logins, self._calls = settings, leases, logins, Calls()
 
     def open(self, machine_id: str, configuration: BmcConfiguration, *, waits: bool = True) -> Bmc:
         """A session with the machine's BMC, to be closed.
@@ -51,7 +53,7 @@ class BmcDoor:
             redis.RedisError: nothing was sent.
         """
         taken = self._take(machine_id, place_of(configuration), waits=waits)
-        held = HeldBmc(self._leases, self._logins, taken, configuration)
+        held = HeldBmc(self._leases, self._logins, self._calls, taken, configuration)
         if self._logins.tells_of(REFUSED, taken.refused, machine_id, configuration):
             raise held.refused_before()
         worked = self._logins.tells_of(WORKED, taken.worked, machine_id, configuration)
@@ -70,9 +72,10 @@ class BmcDoor:
             answer = self._leases.take(machine_id, place)
             if isinstance(answer, Taken):
                 return answer
-            if not waits or time.monotonic() + pause_s > deadline_s:
+            look_s = answer.left_ms / 1000 if answer.paused else pause_s
+            if not waits or time.monotonic() + look_s > deadline_s:
                 raise BmcInUse(_why(answer, place), executed=False)
-            time.sleep(min(pause_s, max(0.001, answer.left_ms / 1000)))
+            time.sleep(look_s)
             pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
 
 

@@ -1,11 +1,12 @@
 """A session with a BMC as long as the lease on it is ours; what comes of it is noted for the next one.
 
-The lease is extended before each call, so no thread is needed for that: where somebody else has it by then, nothing is
-sent. A session in which nothing succeeded is one failure more in a row; a refused login ends it at once.
+The lease is extended before each call, and while one lasts: where somebody else has it by then, nothing is sent. A
+session in which nothing succeeded is one failure more in a row; a refused login ends it at once.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from app.machine.model import BmcConfiguration, PowerState
 from app.state.bmc_lease import LEASE_MS, BmcLeases, Taken
 from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, found_text, trouble_text
 from app.state.logins import REFUSED, WORKED, RefusedLogins
+from workers.bmc.calls import Calls
 from workers.bmc.client import Bmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcInUse
 from workers.bmc.known import BmcKind, Known
@@ -35,15 +37,17 @@ class HeldBmc:
     """A session, which the door opens. Every call may raise BmcInUse with nothing sent; close() raises nothing."""
 
     def __init__(
-        self, leases: BmcLeases, logins: RefusedLogins, taken: Taken, configuration: BmcConfiguration
+        self, leases: BmcLeases, logins: RefusedLogins, calls: Calls, taken: Taken, configuration: BmcConfiguration
     ) -> None:
-        self._leases, self._logins, self._taken, self._configuration = leases, logins, taken, configuration
+        self._leases, self._logins, self._calls = leases, logins, calls
+        self._taken, self._configuration = taken, configuration
         self._began_s = self._kept_s = time.monotonic()
         self._session: Bmc | None = None
         self._refusal: BmcAuthenticationFailed | None = None
         self._error: Exception | None = None
         self._given: Known | None = None
         self._succeeded = self._ended = False
+        self._lock = threading.Lock()
 
     def begin(self, open_session: Callable[[Known | None], Bmc], known: Known | None) -> HeldBmc:
         """Open the session with what is known of the BMC. The lease is given back where that fails. Raises BmcError."""
@@ -94,14 +98,27 @@ class HeldBmc:
 
     def close(self) -> None:
         """End the session, note what came of it, and give the lease back."""
-        if self._ended:
-            return
-        self._ended = True
+        with self._lock:  # a lease that was extended after the end would be nobody's
+            if self._ended:
+                return
+            self._ended = True
         try:
             if self._session is not None:
                 self._session.close()
         finally:
             self._give_back()
+
+    def stay(self) -> None:
+        """Have the lease live on while a call lasts."""
+        with self._lock:
+            asked_s = time.monotonic()
+            if self._ended or asked_s - self._kept_s < _TRUSTED_S:
+                return
+            try:
+                if self._leases.extend(self._taken):
+                    self._kept_s = asked_s
+            except redis.RedisError as error:
+                log.warning("lease_not_renewed", machine_id=self._taken.machine_id, error=type(error).__name__)
 
     def _open(self) -> Bmc:
         if self._refusal is not None:
@@ -136,7 +153,8 @@ class HeldBmc:
     def _watched(self, call: Callable[[], _Answer]) -> _Answer:
         """Call the BMC, and keep in mind what goes wrong."""
         try:
-            return call()
+            with self._calls.during(self):
+                return call()
         except BmcAuthenticationFailed as error:
             log.warning("bmc_login_refused", machine_id=self._taken.machine_id, error=clean(error.words()))
             self._refusal = self._error = error

@@ -1,8 +1,10 @@
 """The door to the BMCs: one user at a time, no refused login twice, and what is remembered for how long."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fakeredis
@@ -21,6 +23,7 @@ from config.settings import Settings
 from tests.unit.workers.conftest import MACHINE, FakeBmc
 from workers.bmc import door as door_module
 from workers.bmc import held
+from workers.bmc.calls import Calls
 from workers.bmc.client import Bmc
 from workers.bmc.door import BmcDoor
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcInUse, BmcRefused, BmcUnreachable
@@ -120,7 +123,7 @@ def test_who_waits_gets_the_bmc_when_its_user_is_done(site: Site, monkeypatch: p
         first.close()
 
     site.bmc.known = Known(BmcKind.API)
-    monkeypatch.setattr(door_module.time, "sleep", sleep)
+    monkeypatch.setattr(door_module, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     site.door().open(OTHER, BmcConfiguration(api_address="192.0.2.7:80")).close()
     assert len(naps) == 1
 
@@ -176,6 +179,31 @@ def test_lease_that_went_with_all_of_redis_is_taken_again_before_the_next_comman
     bmc.power_off()
     assert site.redis.exists(LEASE)
     bmc.close()
+
+
+def test_lease_lives_on_while_a_call_lasts_and_not_after_the_session(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "_TRUSTED_S", 0.0)
+    the_door = site.door()
+    monkeypatch.setattr(the_door, "_calls", Calls(look_every_s=0.002))
+    bmc = the_door.open(MACHINE, LOGIN)
+    lives_ms: list[int] = []
+
+    def reboot() -> None:
+        site.redis.pexpire(LEASE, 1_000)
+        deadline_s = time.monotonic() + 5
+        while site.redis.pttl(LEASE) <= 1_000 and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+        lives_ms.append(site.redis.pttl(LEASE))
+
+    monkeypatch.setattr(site.bmc, "reboot", reboot)
+    bmc.reboot()
+    assert lives_ms[0] > 29_000
+    bmc.close()
+    assert isinstance(bmc, held.HeldBmc)
+    bmc.stay()
+    assert not site.redis.exists(LEASE)
 
 
 class AwayRedis(fakeredis.FakeRedis):
