@@ -16,12 +16,13 @@ from app.machine.verbs import OPERATIONS, Verb, busy_words, due, first_due, refu
 from app.state.attempts import Attempts
 from app.state.deciding import decide_options, published_options
 from app.state.lease import Leases, unmark_queued
+from app.state.limits import Limits, Wait
 from app.state.logins import RefusedLogins
 from app.state.metrics import SENT_HEADER
 from app.state.mirror import Mirror
 from app.state.orders import note_record_order
 from app.state.secrets import sealer
-from app.state.wipes import WipeSlots
+from app.state.wake import Alarms
 from config.settings import Settings
 from workers.bmc_reading import bmc_probe, bmc_test
 from workers.bmc_setup import configure_bmc_task
@@ -71,22 +72,31 @@ def use_queue(settings: Settings) -> None:
     configure(settings, results=False)
 
 
-def enqueue(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlots | None = None) -> bool:
-    """Send the task of an operation once: False where one is queued, or an operation runs, or no wipe slot is free.
+class NotYet(Exception):
+    """The operation has to wait for others: it is not sent. again_s: when to ask again."""
 
-    Raises QueueUnavailable.
+    def __init__(self, wait: Wait) -> None:
+        super().__init__(wait.words)
+        self.again_s = wait.again_s
+
+
+def enqueue(leases: Leases, machine_id: str, operation: Operation, limits: Limits | None = None) -> bool:
+    """Send the task of an operation once: False where one is queued, or an operation runs.
+
+    Raises NotYet, QueueUnavailable.
     """
-    return bool(_send(leases, machine_id, operation, slots, operation_id(machine_id, operation)))
+    return bool(_send(leases, machine_id, operation, limits, operation_id(machine_id, operation)))
 
 
-def _send(leases: Leases, machine_id: str, operation: Operation, slots: WipeSlots | None, cause: str | None) -> str:
-    """The id of the task that was sent, or "". cause: None makes it a task by hand. Raises QueueUnavailable."""
+def _send(leases: Leases, machine_id: str, operation: Operation, limits: Limits | None, cause: str | None) -> str:
+    """The id of the task that was sent, or "". cause: None makes it a task by hand. Raises NotYet, QueueUnavailable."""
     try:
         if not leases.mark_queued(machine_id, operation.name.value):
             return ""
-        if operation.name is OperationName.WIPE and slots is not None and not slots.take(machine_id):
+        wait = limits.wait(machine_id, operation) if limits else None
+        if wait is not None:
             leases.unmark_queued(machine_id)
-            return ""
+            raise NotYet(wait)
     except redis.RedisError as error:
         unmark_queued(leases, machine_id)  # it may stand although the answer was lost
         raise QueueUnavailable(f"cannot mark {operation.name}: {type(error).__name__}") from error
@@ -134,13 +144,24 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     if not _sets_up(decision):
         forget_refusals(client, settings, machine_id)
     Attempts(client).clear(machine_id, operation.name.value)
+    return _send_by_hand(client, leases, machine_id, operation, Limits(client, settings))
+
+
+def _send_by_hand(
+    client: redis.Redis, leases: Leases, machine_id: str, operation: Operation, limits: Limits
+) -> OrderResult:
+    """Send it in the place of a task that waits. Where it has to wait for others, the watcher sends it in its turn."""
     leases.unmark_queued(machine_id)
     if operation.name in (OperationName.ADOPT_RECORD, OperationName.WIPE_RECORD):
         note_record_order(client, machine_id, operation.name.value)
-    task_id = _send(leases, machine_id, operation, WipeSlots(client, settings.max_concurrent_wipes), cause=None)
+    try:
+        task_id = _send(leases, machine_id, operation, limits, cause=None)
+    except NotYet as wait:
+        Alarms(client).wake(machine_id, after_s=wait.again_s)
+        return OrderResult((), str(wait))
     if task_id:
         return OrderResult((operation.name.value,), "", (task_id,))
-    return OrderResult((), "an operation has begun meanwhile, or as many wipes run as may")
+    return OrderResult((), "an operation has begun meanwhile")
 
 
 def _sets_up(decision: Decision) -> bool:

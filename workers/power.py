@@ -24,6 +24,7 @@ from workers.celery_app import app
 from workers.errors import BmcStateUnknown, NotRecorded
 from workers.keeper import DecideAnew, LeaseLost
 from workers.operation import perform
+from workers.power_turn import power_turn
 from workers.turn import Procedure, Turn
 
 log = structlog.get_logger()
@@ -43,14 +44,15 @@ def power_on(turn: Turn) -> str:
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
     armed = arm_pxe(turn) if turn.operation.pxe else ""
     turn.guard.check()
-    put_back = [_record_power(turn, PowerState.ON)]
-    if requested:
-        try:
-            put_back.append(record_reboot(turn, requested, with_time=False))
-        except (OmniError, LeaseLost, redis.RedisError):
-            _put_back(put_back)
-            raise
-    send(turn, turn.bmc.power_on, put_back)
+    with power_turn(turn):
+        put_back = [_record_power(turn, PowerState.ON)]
+        if requested:
+            try:
+                put_back.append(record_reboot(turn, requested, with_time=False))
+            except (OmniError, LeaseLost, redis.RedisError):
+                _put_back(put_back)
+                raise
+        send(turn, turn.bmc.power_on, put_back)
     wait_for(turn, PowerState.ON)
     return f"powered on{armed}"
 

@@ -16,6 +16,7 @@ from workers.celery_app import app
 from workers.errors import NothingChanged, NotRecorded
 from workers.operation import perform
 from workers.power import Undo, arm_pxe, record_reboot, send, wait_for
+from workers.power_turn import power_turn
 from workers.turn import Procedure, Turn
 
 
@@ -25,7 +26,8 @@ def reboot(turn: Turn) -> str:
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
     armed = arm_pxe(turn) if turn.operation.pxe else ""
     turn.guard.check()
-    send(turn, turn.bmc.reboot, [_record(turn, requested)])
+    with power_turn(turn):
+        send(turn, turn.bmc.reboot, [_record(turn, requested)])
     wait_for(turn, PowerState.ON)
     return f"rebooted{armed}: {turn.operation.reason}"
 

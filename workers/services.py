@@ -18,6 +18,7 @@ from app.state.lease import Leases
 from app.state.logins import RefusedLogins
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
+from app.state.power_turns import PowerTurns
 from app.state.renewals import Renewals
 from app.state.secrets import gateway_token, sealer
 from app.state.wake import Alarms
@@ -41,6 +42,7 @@ class Services:
     history: History
     alarms: Alarms
     power_notes: PowerNotes
+    power_turns: PowerTurns
     logins: RefusedLogins
     renewals: Renewals
     bmcs: BmcDoor
@@ -68,6 +70,7 @@ def build(
         history=History(client),
         alarms=Alarms(client),
         power_notes=PowerNotes(client),
+        power_turns=PowerTurns(client, settings.max_power_ons_per_minute),
         logins=logins,
         renewals=Renewals(client),
         bmcs=BmcDoor(settings, BmcLeases(client, int(settings.ipmi_min_interval_s * 1000)), logins),

@@ -19,6 +19,7 @@ from workers.celery_app import app
 from workers.errors import BmcStateUnknown
 from workers.operation import perform
 from workers.power import arm_pxe, wait_for
+from workers.power_turn import power_turn
 from workers.turn import Procedure, Turn
 
 log = structlog.get_logger()
@@ -53,11 +54,12 @@ def teardown(turn: Turn) -> str:
 def _reboot_into_agent(turn: Turn) -> bool:
     # A record that is going away says that this was done, should the rest be interrupted.
     try:
-        turn.services.omni.update(Kind.REBOOT_STATUS, turn.machine.id, lambda _: None, create=True)
-        turn.services.omni.teardown(Kind.REBOOT_STATUS, turn.machine.id)
         arm_pxe(turn)
-        turn.about_to_act()
-        turn.bmc.reboot()
+        with power_turn(turn):
+            turn.services.omni.update(Kind.REBOOT_STATUS, turn.machine.id, lambda _: None, create=True)
+            turn.services.omni.teardown(Kind.REBOOT_STATUS, turn.machine.id)
+            turn.about_to_act()
+            turn.bmc.reboot()
         wait_for(turn, PowerState.ON)
     except (BmcError, BmcStateUnknown) as error:
         log.warning("teardown_reboot_failed", error=error.words())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from app.machine.model import Facts, PowerState
 from app.state.bmc_notes import BmcFound, BmcTrouble
+from app.state.waiting import PowerTurn
 
 # A tunnel that breaks is dialled again within seconds; a machine that stays away for a minute is not in agent mode.
 GONE_AFTER_MS = 60_000
@@ -62,6 +63,7 @@ class Notes:
     bmc_found: what its BMC is.
     bmc_trouble: what its BMC answered instead of the power state.
     refused_tunnel: somebody else's tunnel that was not let in, for people.
+    power_turn: the turn to draw power that it waits for.
     """
 
     power: PowerState | None = None
@@ -80,6 +82,7 @@ class Notes:
     bmc_found: BmcFound | None = None
     bmc_trouble: BmcTrouble | None = None
     refused_tunnel: RefusedTunnel | None = None
+    power_turn: PowerTurn | None = None
 
 
 def refused_of(note: str) -> RefusedTunnel | None:

@@ -33,6 +33,7 @@ from app.state.mirror_keys import (
     machine_key,
 )
 from app.state.secrets import SealBroken, Sealer
+from app.state.waiting import TURN, turn_of
 from app.tls.authority import Authority
 
 _BOOT_FIELDS = (Kind.BMC_CONFIGURATION.value, *(kind.value for kind in BOOT_KINDS))
@@ -233,6 +234,7 @@ def _notes(
         bmc_found=found,
         bmc_trouble=trouble,
         refused_tunnel=refused_of(fields.get(b"f:refused-tunnel", b"").decode("utf-8", "replace")),
+        power_turn=turn_of(fields.get(TURN.encode())),
     )
 
 

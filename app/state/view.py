@@ -20,6 +20,7 @@ from app.state.history import HistoryEntry, history_key, read_entry
 from app.state.lease import Lease, lease_key, parse, queued_key
 from app.state.mirror import Mirror
 from app.state.secrets import Sealer
+from app.state.waiting import waits_words
 from config.settings import Settings
 
 PHASES = (
@@ -64,6 +65,7 @@ class MachineView:
     bmc_found: what its BMC is. bmc_trouble: why its power is not known, where its BMC is to blame.
     power_read: what its BMC said last, where that is too old to count.
     refused_tunnel: a second tunnel that was not let in lately.
+    waits: for which turn an operation waits, or "".
     """
 
     machine: Machine
@@ -80,6 +82,7 @@ class MachineView:
     bmc_trouble: BmcTrouble | None = None
     power_read: PowerRead | None = None
     refused_tunnel: RefusedTunnel | None = None
+    waits: str = ""
 
 
 class Views:
@@ -126,6 +129,7 @@ class Views:
         held = parse(machine.id, lease_text) if lease_text else None
         waiting = queued.decode() if queued else None
         trouble = bmc_trouble(machine, notes)
+        waits = "" if held or waiting else waits_words(machine, decision, notes.power_turn)
         return MachineView(
             machine=machine,
             decision=decision,
@@ -133,7 +137,8 @@ class Views:
             lease=_info(held) if held else None,
             queued=waiting,
             phase=phase_of(machine, decision, attempts, wiping=_wipes(held), trouble=trouble),
-            sentence=_sentence(decision, attempts, held, waiting, trouble),
+            sentence=waits or _sentence(decision, attempts, held, waiting, trouble),
+            waits=waits,
             last=read_entry(last) if last else None,
             mac=notes.mac,
             serial=notes.serial,

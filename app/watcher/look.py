@@ -31,19 +31,19 @@ from app.state.connection import now_ms
 from app.state.deciding import decide_options
 from app.state.history import History, HistoryEntry
 from app.state.lease import QUEUED_S, Leases, lease_key, parse, queued_key
+from app.state.limits import Limits
 from app.state.mirror import Mirror
 from app.state.wake import Alarms
-from app.state.wipes import WipeSlots
 from app.watcher.echoes import Echoes
 from app.watcher.plan import Plan, Sight, plan
 from app.watcher.report import StatusReport
 from app.watcher.strangers import Strangers
 from config.settings import Settings
-from workers.enqueue import QueueUnavailable, enqueue
+from workers.enqueue import NotYet, QueueUnavailable, enqueue
 
 log = structlog.get_logger()
 
-# Redis or the number of wipes said no: the next look comes soon, and not at once.
+# Redis said no: the next look comes soon, and not at once.
 NOT_NOW_S = 1.0
 # A lease ends by itself within 30 s of its worker's death.
 BUSY_LOOK_S = 10.0
@@ -65,7 +65,7 @@ class Looker:
         self._alarms = Alarms(client)
         self._attempts = Attempts(client)
         self._history = History(client)
-        self._slots = WipeSlots(client, settings.max_concurrent_wipes)
+        self._limits = Limits(client, settings)
         self._strangers = Strangers(mirror, Boots(client))
         self._finalizer = f"{settings.id}.MachineStatusController"
 
@@ -96,7 +96,7 @@ class Looker:
             sight,
             self._options,
             settings.machine_labels,
-            wipes_bounded=settings.max_concurrent_wipes > 0,
+            limited=self._limits.limited,
             status_labels=settings.status_labels,
         )
 
@@ -200,12 +200,14 @@ class Looker:
         if operation is None or self._mirror.settling():
             return
         try:
-            sent = enqueue(self._leases, machine_id, operation, self._slots)
+            again_s = 0.0 if enqueue(self._leases, machine_id, operation, self._limits) else NOT_NOW_S
+        except NotYet as wait:
+            again_s = wait.again_s
         except QueueUnavailable as error:
             log.warning("not_enqueued", machine_id=machine_id, error=str(error))
-            sent = False
-        if not sent:
-            self._alarms.wake(machine_id, after_s=NOT_NOW_S)
+            again_s = NOT_NOW_S
+        if again_s:
+            self._alarms.wake(machine_id, after_s=again_s)
 
     def _wake(self, plan: Plan) -> None:
         # What is due waits for an operation that runs, or for one whose worker died: nobody tells of its end then.

@@ -6,7 +6,7 @@ gets one update instead of two. What Omni acts on (ready, installed, an acknowle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from app.machine.decide import decide
@@ -81,13 +81,13 @@ def plan(
     options: DecideOptions,
     labels: Mapping[str, str],
     *,
-    wipes_bounded: bool = False,
+    limited: Collection[OperationName] = (),
     status_labels: bool = False,
 ) -> Plan:
     """What to do about the machine.
 
     labels: the operator's.
-    wipes_bounded: a wipe that is due may not start yet.
+    limited: operations that may not start yet though they are due, since others are done first.
     status_labels: labels of ours tell what the machine is at; the operator's of the same name win.
     """
     now_ms = int(sight.machine.now.timestamp() * 1000)
@@ -97,7 +97,7 @@ def plan(
     choice = choose(machine, decision, sight.attempts, now_ms)
     told = _told(sight, machine, decision) if status_labels else {}
     report = infra_machine_status(machine, decision, {**told, **labels})
-    wait_s = _wait_s(sight, choice, now_ms, wipes_bounded=wipes_bounded)
+    wait_s = _wait_s(sight, choice, now_ms, limited)
     late_s = None
     if wait_s > 0 and status is not None and sight.machine.machine_status is not None:
         status, late_s = None, wait_s  # a first one never waits: a wipe is not due without it
@@ -113,11 +113,11 @@ def _told(sight: Sight, machine: Machine, decision: Decision) -> Mapping[str, st
     return facts_as_labels(machine, decision, attempts, wiping=sight.wiping, trouble=trouble, bmc_found=found)
 
 
-def _wait_s(sight: Sight, choice: Choice, now_ms: int, *, wipes_bounded: bool) -> float:
+def _wait_s(sight: Sight, choice: Choice, now_ms: int, limited: Collection[OperationName]) -> float:
     """How long reports may still wait."""
     if sight.busy:
         return REPORT_WAIT_S - (now_ms - sight.busy_since_ms) / 1000
-    if choice.operation is None or (choice.operation.name is OperationName.WIPE and wipes_bounded):
+    if choice.operation is None or choice.operation.name in limited:
         return 0.0
     return REPORT_WAIT_S
 

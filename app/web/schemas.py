@@ -145,6 +145,7 @@ class MachineSchema(Schema):
     power_read = fields.Nested(PowerReadSchema, allow_none=True)
     bmc_trouble = fields.Nested(BmcTroubleSchema, allow_none=True)
     refused_tunnel = fields.Nested(RefusedTunnelSchema, allow_none=True)
+    waits = fields.String()
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
 
 

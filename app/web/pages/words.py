@@ -130,8 +130,8 @@ def what_next(view: MachineView) -> str:
         return f"{view.lease.operation} has run for {ago(now, view.lease.since)}"
     if view.queued is not None:
         return f"{view.queued} waits for a worker"
-    if decision.gate is not None:
-        return _GATES[decision.gate]
+    if decision.gate is not None or view.waits:
+        return _GATES[decision.gate] if decision.gate else view.waits
     if operations := tasks_due(decision):
         failed = {attempt.operation: attempt for attempt in view.attempts}
         # One that failed and waits for its time is passed over by the others.

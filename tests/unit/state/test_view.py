@@ -134,3 +134,26 @@ def test_nothing_may_be_ordered_while_an_operation_runs(site):
     assert {o.verb for o in offered(site.seen()) if not o.refusal} >= {Verb.RETRY, Verb.POWER_ON}
     Leases(site.redis).take(MACHINE, "power_on", "t1")
     assert {o.refusal for o in offered(site.seen())} == {"power_on runs now"}
+
+
+def test_machine_that_waits_for_its_turn_to_draw_power_says_which_and_when(site):
+    site.read(PowerState.OFF)
+    at_ms = now_ms(site.redis) + 90_000
+    site.redis.hset(f"om:m:{MACHINE}", "f:turn", f"{at_ms} 30")
+    at = f"{datetime.fromtimestamp(at_ms / 1000, UTC):%H:%M:%S}"
+    words = f"power_on waits for its turn, at about {at} UTC: 30 power-ons a minute"
+    assert (site.seen().sentence, site.seen().waits) == (words, words)
+
+
+@pytest.mark.parametrize(("state", "ahead_ms"), [(PowerState.ON, 90_000), (PowerState.OFF, -61_000)])
+def test_turn_that_is_over_or_not_wanted_any_more_is_not_shown(site, state, ahead_ms):
+    site.read(state)
+    site.redis.hset(f"om:m:{MACHINE}", "f:turn", f"{now_ms(site.redis) + ahead_ms} 30")
+    assert site.seen().waits == "" and "turn" not in site.seen().sentence
+
+
+def test_turn_of_a_machine_whose_task_is_queued_is_not_shown(site):
+    site.read(PowerState.OFF)
+    site.redis.hset(f"om:m:{MACHINE}", "f:turn", f"{now_ms(site.redis) + 90_000} 30")
+    Leases(site.redis).mark_queued(MACHINE, "power_on")
+    assert site.seen().sentence == "power_on is queued"

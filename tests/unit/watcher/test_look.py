@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from app.state.attempts import Attempt
 from app.state.connection import now_ms
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
+from app.state.power_turns import PowerTurns
 from app.state.secrets import sealer
 from app.watcher import look as look_module
 from app.watcher.look import Looker
@@ -35,6 +37,7 @@ class Site:
         self.mirror = Mirror(self.redis, sealer(settings))
         self.mirror.mark_complete(self.mirror.begin_build(), 0)
         self.looker = Looker(settings, self.redis, self.omni, self.mirror)  # type: ignore[arg-type]  # a fake
+        self.settings = settings
         self.sent: list[str] = []
 
     def give(self, kind: Kind, **fields: Any) -> None:
@@ -44,6 +47,19 @@ class Site:
         now = now_ms(self.redis)
         entry = {"gateway": "g", "address": "a", "tunnel": "", "number": now, "opened_ms": now, "hello_ms": now}
         self.redis.hset(agent_key(MACHINE), mapping=entry)
+
+    def power_on_is_due(self, a_minute: int) -> None:
+        """A machine in a cluster that is off, where so many may be powered on in a minute."""
+        settings = replace(self.settings, max_power_ons_per_minute=a_minute)
+        self.looker = Looker(settings, self.redis, self.omni, self.mirror)  # type: ignore[arg-type]  # a fake
+        self.give(Kind.INFRA_MACHINE, acceptance_status=1, cluster_talos_version="1.13.7")
+        self.give(Kind.WIPE_STATUS, initial_wipe_done=True)
+        login = self.omni.update(
+            Kind.BMC_CONFIGURATION, MACHINE, lambda d: setattr(d.spec.api, "address", "192.0.2.1:80"), create=True
+        )
+        self.mirror.put(login)
+        PowerNotes(self.redis).observed({MACHINE: PowerState.OFF})
+        self.redis.delete("om:wake")
 
     def look(self) -> bool:
         """Look until nothing changes any more; the answer is whether the first look found something."""
@@ -107,6 +123,21 @@ def test_accepted_machine_has_one_operation_enqueued_at_a_time(site: Site) -> No
     assert site.look()
     assert site.sent == ["configure_bmc"]
     assert not site.look() and site.sent == ["configure_bmc"]
+
+
+def test_power_on_before_its_turn_is_not_enqueued_and_looked_at_again_when_it_comes(site: Site) -> None:
+    site.power_on_is_due(a_minute=6)
+    PowerTurns(site.redis, 6).take("4c4c4544-0042-3510-8051-000000000000")
+    site.look()
+    assert site.sent == []
+    (entry,) = site.redis.zrange("om:wake", 0, -1, withscores=True)
+    assert entry[0].decode() == MACHINE and 5_000 < entry[1] - now_ms(site.redis) <= 10_000
+
+
+def test_power_on_whose_turn_it_is_is_enqueued(site: Site) -> None:
+    site.power_on_is_due(a_minute=6)
+    site.look()
+    assert site.sent == ["power_on"]
 
 
 def test_machine_with_a_lease_has_nothing_enqueued(site: Site) -> None:

@@ -67,7 +67,7 @@ def test_short_operation_runs_too_long_reports_are_written():
 
 def test_wipe_starts_its_reports_wait_unless_it_may_have_to():
     picture = machine(bmc_configuration=BMC)
-    waiting, bounded = seen(picture), seen(picture, wipes_bounded=True)
+    waiting, bounded = seen(picture), seen(picture, limited={OperationName.WIPE})
     assert waiting.starts.name is bounded.starts.name is OperationName.WIPE
     assert (waiting.status, waiting.report, waiting.late_s) == (None, None, REPORT_WAIT_S)
     assert bounded.status and bounded.report and bounded.late_s is None

@@ -13,6 +13,9 @@ from app.machine.model import OperationName
 from app.machine.verbs import OPERATIONS, Verb
 from app.omni.kinds import Kind
 from app.state.attempts import Attempt
+from app.state.connection import now_ms
+from app.state.power_turns import PowerTurns
+from app.state.wake import ALARMS
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import enqueue
 from workers.celery_app import app
@@ -161,6 +164,22 @@ def test_order_of_a_wipe_beyond_the_limit_is_skipped(bottle: Bottle, sent: Sent)
     bottle.services.redis.sadd("om:wipe-slots", other)
     assert "as many wipes run as may" in ordered(bottle, Verb.WIPE, max_concurrent_wipes=1).skipped
     assert sent.tasks == []
+
+
+def test_order_of_a_power_on_before_its_turn_says_when_it_comes_and_the_watcher_sends_it_then(
+    bottle: Bottle, sent: Sent
+) -> None:
+    bottle.accepted(cluster_talos_version="1.13.7", install_event_id=1)
+    bottle.wiped()
+    bottle.bmc.on = False
+    bottle.services.power_notes.observed({MACHINE: bottle.bmc.power_state()})
+    failed(bottle, "power_on")
+    PowerTurns(bottle.services.redis, 6).take("4c4c4544-0042-3510-8051-000000000000")
+    result = ordered(bottle, Verb.POWER_ON, max_power_ons_per_minute=6)
+    assert result.skipped.startswith("it waits for its turn: 6 power-ons a minute; about ")
+    assert sent.tasks == [] and bottle.attempts() == {}
+    assert bottle.services.leases.mark_queued(MACHINE, "power_on")
+    assert 5_000 < bottle.services.redis.zscore(ALARMS, MACHINE) - now_ms(bottle.services.redis) <= 10_000
 
 
 def test_queue_that_does_not_answer_is_said_and_leaves_no_mark(bottle: Bottle, sent: Sent) -> None:
