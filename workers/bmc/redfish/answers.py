@@ -46,12 +46,14 @@ class Refusal:
     ids: of its messages, without registry and version.
     words: what it says, for a person; cut and cleaned.
     text: all of its messages, with ids and arguments, to look for patterns; not for people.
+    times: how often in a row it was answered before that was believed.
     """
 
     status: int
     ids: frozenset[str]
     words: str
     text: str
+    times: int = 1
 
 
 class Refused(Exception):
@@ -100,7 +102,10 @@ def error_of(refusal: Refusal, known: Known, asked: str) -> BmcError:
     # A fault of the server can come after the command; a refusal comes instead of it.
     surely_not = refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR or kind in (BmcBusy, BmcUnsupported)
     words = f"{asked} with {refusal.status} {refusal.words}".rstrip()
-    return kind(words, executed=False if surely_not else None)
+    error = kind(words, executed=False if surely_not else None)
+    if isinstance(error, BmcAuthenticationFailed):
+        error.refusals = refusal.times
+    return error
 
 
 def _messages_of(document: Any) -> Iterator[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -139,7 +139,7 @@ class Service:
             except Refused as error:
                 refusals += 1
                 if refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(error.refusal)):
-                    return error.refusal
+                    return replace(error.refusal, times=refusals)
                 time.sleep(REFUSED_PAUSE_S)
             else:
                 self.login_worked = self.login_worked or with_login
