@@ -12,7 +12,10 @@ from app.machine.model import Ipmi
 from lab.bmc.dice import Dice, Odds
 from lab.bmc.fleet import FleetMachine
 from lab.bmc.ipmi.commands import Answer
+from lab.bmc.ipmi.handshake import read_rakp1, refused
+from lab.bmc.ipmi.packets import Frame, Payload
 from lab.bmc.ipmi.server import VirtualIpmiBmc
+from lab.bmc.ipmi.sessions import Level
 from lab.bmc.ledger import Ledger
 
 USER, PASSWORD = "admin", "secret-of-16-byt"
@@ -31,6 +34,7 @@ class BadIpmiBmc(VirtualIpmiBmc):
     late_s: how much later a request is answered, by its name.
     codes: the completion code that a request is answered with instead of being done.
     noise: packets that are no answers, sent before each one.
+    no_administrator: the status that whoever wants to be one is refused with.
     """
 
     def __init__(self, machine, dice):
@@ -40,6 +44,7 @@ class BadIpmiBmc(VirtualIpmiBmc):
         self.lose_request, self.lose_answer = Counter(), Counter()
         self.late_s, self.codes = {}, {}
         self.noise = ()
+        self.no_administrator = 0
         self.packets = Counter()
 
     def came(self, data, peer):
@@ -52,6 +57,14 @@ class BadIpmiBmc(VirtualIpmiBmc):
             super()._send(packet, peer)
         if not counted_down(self.lose_out, kind_of(data)):
             super()._send(data, peer)
+
+    def _framed(self, frame, peer, *, lost):
+        if self.no_administrator and frame.kind is Payload.RAKP1 and frame.payload[24] & 0x0F == Level.ADMINISTRATOR:
+            asked = read_rakp1(frame.payload)
+            console_id = self.sessions.find(asked.bmc_id).console_id
+            self._answer(Frame(Payload.RAKP2, refused(asked.tag, self.no_administrator, console_id)).packed(), peer)
+        else:
+            super()._framed(frame, peer, lost=lost)
 
     def _message(self, frame, peer, *, lost):
         session = self.sessions.find(frame.session_id)

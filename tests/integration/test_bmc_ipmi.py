@@ -123,6 +123,17 @@ def test_user_that_the_bmc_does_not_know_is_refused(bmc):
         open_ipmi(login_of(bmc, user="nobody"), KNOWN)
 
 
+@pytest.mark.parametrize("status", [0x09, 0x0A, 0x0D])
+@pytest.mark.parametrize("loses", [0, 1])
+def test_user_that_is_no_administrator_is_logged_in_as_operator(bmc, status, loses):
+    bmc.no_administrator, bmc.lose_out[OPENED] = status, loses
+    session = opened(bmc)
+    session.power_on()
+    session.close()
+    assert bmc.ledger.executed == {Button.POWER_ON: 1}
+    assert is_clean(bmc)
+
+
 def test_bmc_without_a_slot_is_busy_until_somebody_leaves(bmc):
     bmc.sessions.slots = 1
     first = opened(bmc)

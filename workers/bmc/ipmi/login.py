@@ -37,6 +37,7 @@ LOGIN_S = 20.0
 
 APP, CLOSE_SESSION = 6, 0x3C
 _LONGEST_PACKET = 3000
+_ROLE_DENIED, _LEVEL_DENIED = 0x09, 0x0A
 # RAKP-HMAC-SHA1 as the answer to an open session request names it, and how much of its sums signs a packet.
 _CHOSEN_AT, _SHA1, _SHA1_SIGNATURE = 16, 1, 12
 _UNKNOWN_USER = "the user's name (some keep silent where there is no such user)"
@@ -126,6 +127,9 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
 
     def login(self) -> None:
         """Begin the login, or begin it anew with less privilege."""
+        if self._alive:
+            self._open_rmcpplus_request()
+            return
         self._initsession()
         self.logontries = 0  # it begins nothing anew by itself
         self._get_channel_auth_cap()
@@ -184,6 +188,8 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
     def _got_rakp2(self, data: bytearray) -> Any:
         self._learn_pace()
         self._status = data[1]
+        if data[1] == _LEVEL_DENIED:  # pyghmi takes others for a reason to be less than an administrator
+            data[1] = _ROLE_DENIED
         return super()._got_rakp2(data)
 
     def _got_rakp4(self, data: bytearray) -> Any:
