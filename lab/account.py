@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from lab.by_kind import by_kind, in_words, slowest_s
@@ -60,7 +60,7 @@ class Account:
             "complaints": rack.complaints(),
             "machine_counts": dict(sorted(rack.counts().items())),
             "bmc_calls": dict(sorted(rack.commands().items())),
-            "bmc_kinds": {kind.value: asdict(told) for kind, told in by_kind(rack.machines).items()},
+            "bmc_kinds": {kind.value: told.summary() for kind, told in by_kind(rack.machines).items()},
             "factory_calls": dict(sorted(rack.factory.calls.items())),
         }
 

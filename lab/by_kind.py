@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lab.bmc.chassis import BmcKind
 from lab.bmc.dice import Fault
@@ -31,6 +31,17 @@ class KindTold:
     logins: int
     refused_logins: int
     faults: Counter[Fault]
+
+    def summary(self) -> dict[str, Any]:
+        """The same, for a program to read."""
+        return {
+            "machines": self.machines,
+            "calls": dict(sorted(self.calls.items())),
+            "executed": dict(sorted(self.executed.items())),
+            "logins": self.logins,
+            "refused_logins": self.refused_logins,
+            "faults": dict(sorted(self.faults.items())),
+        }
 
 
 def by_kind(machines: Sequence[VirtualMachine]) -> dict[BmcKind, KindTold]:

@@ -106,5 +106,6 @@ class Dice:
         """Throw the die of this fault: whether it happens now."""
         likely = self.odds.of(fault)
         happens = likely > 0 and self._dice[fault].random() < likely
-        self.fallen[fault] += happens
+        if happens:
+            self.fallen[fault] += 1
         return happens

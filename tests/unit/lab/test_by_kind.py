@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 from lab.bmc.chassis import BmcKind, Button
@@ -25,6 +26,14 @@ def test_ledgers_and_dice_are_summed_up_by_kind():
     ipmi = told[BmcKind.IPMI]
     assert (ipmi.machines, ipmi.calls, ipmi.executed, ipmi.faults) == (2, {"poweron": 2}, {"poweron": 2}, {"silent": 2})
     assert (ipmi.logins, ipmi.refused_logins) == (1, 1)
+    assert json.loads(json.dumps(ipmi.summary())) == {
+        "machines": 2,
+        "calls": {"poweron": 2},
+        "executed": {"poweron": 2},
+        "logins": 1,
+        "refused_logins": 1,
+        "faults": {"silent": 2},
+    }
     assert count_kinds(machines) == "1 api, 2 ipmi"
     assert in_words(ipmi.calls) == "2 poweron"
 
