@@ -98,11 +98,13 @@ class Commands:
         return known.act_outside(request.data)
 
     def came_in(self, session: Session, request: Request) -> Button | None:
-        """Note a request; with the button that it would press."""
+        """Note a request; with the button that it would press. To send a question again does no harm, a command does."""
+        button = _button(request)
         if request == session.last:
             self._ledger.called("resent")
+            if button:
+                self._ledger.called(f"resent {button.value}")
         session.last = request
-        button = _button(request)
         if button:
             self._ledger.called(button.value)
             if request.name == CONTROL and request.data[0] == GRACEFUL:

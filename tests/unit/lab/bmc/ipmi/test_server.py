@@ -132,7 +132,18 @@ def test_command_sent_again_is_done_again_and_counted():
 
     assert said == ((0, b""), (0, b""), (0, b""))
     assert chassis.pressed == ["reboot"] * 3
-    assert (bmc.calls["resent"], bmc.ledger.executed[Button.REBOOT]) == (2, 3)
+    assert (bmc.calls["resent"], bmc.calls["resent reboot"], bmc.ledger.executed[Button.REBOOT]) == (2, 2, 3)
+
+
+def test_question_sent_again_is_no_command_sent_again():
+    async def scene(wire):
+        console = await Console(wire).login()
+        return await console.ask(0, 1), await console.ask(0, 1, request=console.request)
+
+    said, bmc, _ = run(scene)
+
+    assert said == ((0, bytes(3)), (0, bytes(3)))
+    assert {name for name in bmc.calls if name.startswith("resent")} == {"resent"}
 
 
 def test_next_command_of_the_same_kind_is_no_repetition():
