@@ -194,7 +194,7 @@ QUIRKS: Final = (
     Quirk(
         name="already-so",
         effect=Effect.ALWAYS,
-        symptom="Power on of a machine that is on, or off of one that is off, is refused (409 by iDRAC, 400 by iLO)",
+        symptom="Power on of a machine that is on, or off of one that is off, is refused (409 by iDRAC, 400 by iLO, 0xd5)",
         remedy="Read the power back: what is as it was wished for has succeeded",
         link="https://github.com/openstack-k8s-operators/infra-operator/issues/434",
     ),
@@ -211,5 +211,33 @@ QUIRKS: Final = (
         symptom="The first three groups of the System's UUID stand in the other byte order (BIOS versions differ)",
         remedy="Compare both ways",
         link="https://github.com/metal-stack/go-hal/issues/57",
+    ),
+    Quirk(
+        name="ipmi-burst",
+        effect=Effect.ALWAYS,
+        symptom="A BMC answers IPMI no more after a burst of sessions, until it is started anew",
+        remedy="One session an operation, one user at a time, --ipmi-min-interval between two sessions",
+        link="https://github.com/siderolabs/omni/issues/785",
+    ),
+    Quirk(
+        name="ipmi-slots",
+        effect=Effect.ALWAYS,
+        symptom="IPMI has a few sessions only; one that is not closed holds its slot for a minute",
+        remedy="Close each, and say so again where nobody confirms it; where none is left, wait a minute",
+        link="https://github.com/openbmc/openbmc/issues/1241",
+    ),
+    Quirk(
+        name="ipmi-password-16",
+        effect=Effect.ALWAYS,
+        symptom="BMCs keep 16 bytes of a longer password without a word, and then refuse it",
+        remedy="Passwords that we set have 16; of a longer one that is refused, say so",
+        link="https://github.com/ipmitool/ipmitool/issues/347",
+    ),
+    Quirk(
+        name="ipmi-arm-not-shown",
+        effect=Effect.ALWAYS,
+        symptom="Boot options that were set over IPMI are not shown, or shown without the mode or as not valid",
+        remedy="What is shown instead is a warning; the machine is switched all the same",
+        link="https://github.com/kubevirtbmc/kubevirtbmc/pull/234",
     ),
 )
