@@ -194,7 +194,7 @@ QUIRKS: Final = (
     Quirk(
         name="already-so",
         effect=Effect.ALWAYS,
-        symptom="Power on of a machine that is on, or off of one that is off, is refused (409 by iDRAC, 400 by iLO, 0xd5)",
+        symptom="Power on of what is on, or off of what is off, is refused (409 by iDRAC, 400 by iLO, 0xd5 over IPMI)",
         remedy="Read the power back: what is as it was wished for has succeeded",
         link="https://github.com/openstack-k8s-operators/infra-operator/issues/434",
     ),
