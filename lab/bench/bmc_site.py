@@ -24,14 +24,14 @@ from config.celery import CELERY, QUEUE_BMC, QUEUE_POLL, broker_url
 from lab.bench.bmc_fleet import REDFISH, BmcFleet, FleetProgram, Press
 from lab.bench.fleet import put_machine
 from lab.bench.processes import busy_s, cpu_s, family
-from lab.bench.watched import Watched
+from lab.bench.watched import PROGRAM, Watched
 from lab.bmc.chassis import Button
 from lab.omni import StandInOmni
 from lab.ports import free_port
 
 # Nobody else starts sweeps here; a short one lets the next be started as soon as the last has ended.
 INTERVAL: Final = "1s"
-WORKERS: Final = (QUEUE_POLL, QUEUE_BMC)
+WORKERS: Final = tuple((*PROGRAM, "worker", queue) for queue in (QUEUE_POLL, QUEUE_BMC))
 UP_LIMIT_S: Final = 60.0  # Python processes beside each other on a busy machine
 SWEEP_LIMIT_S: Final = 120.0
 REST_LIMIT_S: Final = 120.0

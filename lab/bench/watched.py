@@ -1,4 +1,4 @@
-"""The real watcher process over a fleet, with an Omni in this process and a Redis of its own, and workers if wanted.
+"""The real watcher process over a fleet, with an Omni in this process and a Redis of its own, and others beside it.
 
 with Watched(machine_ids(1000)) as watched:
     watched.settle()
@@ -33,6 +33,7 @@ from lab.omni.thread import OmniThread
 from lab.product import child_environment
 
 PROVIDER: Final = "bench"
+PROGRAM: Final = (sys.executable, "-m", "app.cli")
 # Eight lists of 5,000 resources, and a first report on each machine, on a busy machine.
 SETTLED_LIMIT_S: Final = 300.0
 # Redis has nothing to read and answers within a fraction of a second.
@@ -46,7 +47,7 @@ class Watched:
     """A fleet that is watched; as a context manager.
 
     put: puts a machine into Omni.
-    workers: the queues that are worked on.
+    beside: commands of further processes, which get the same options.
     options: further ones of all processes.
     """
 
@@ -54,15 +55,15 @@ class Watched:
         self,
         ids: Sequence[str],
         put: Callable[[str, StandInOmni], None] = put_machine,
-        workers: Sequence[str] = (),
+        beside: Sequence[Sequence[str]] = (),
         options: Sequence[str] = (),
     ) -> None:
         self.machine_ids = list(ids)
-        self._put, self._workers, self._more_options = put, workers, options
+        self._put, self._beside, self._more_options = put, beside, options
         self._key = make_key(PROVIDER)
         self.omni = OmniThread(PROVIDER, signatures=Signatures(self._key), certificate=make_certificate("omni.lab"))
         self._ends = ExitStack()
-        self._log = Path()
+        self.log = Path()
         self.client: Any = None
         self.pid = 0
         self.pids: list[int] = []
@@ -71,7 +72,7 @@ class Watched:
     def __enter__(self) -> Self:
         with ExitStack() as ends:
             folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="omni-metal-bench-")))
-            self._log = folder / "log"
+            self.log = folder / "log"
             ends.enter_context(self.omni)
             for machine_id in self.machine_ids:
                 self.omni.do(partial(self._put, machine_id))
@@ -103,7 +104,7 @@ class Watched:
 
     def last_words(self) -> str:
         """The end of what the processes have logged."""
-        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        return self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
     def _start_redis(self, folder: Path, ends: ExitStack) -> None:
         """As `omni-metal run` does. Not by its own means: between fork and exec they run Python, beside our threads."""
@@ -129,14 +130,13 @@ class Watched:
             *self._more_options,
         ]
         key = {OPTIONS["service-account-key"].variable: self._key.variable}
-        command = [sys.executable, "-m", "app.cli"]
-        self.pid = self._start([*command, "watcher", *options], key, ends)
-        for queue in self._workers:
-            self._start([*command, "worker", queue, *options], key, ends)
+        self.pid = self._start([*PROGRAM, "watcher", *options], key, ends)
+        for command in self._beside:
+            self._start([*command, *options], key, ends)
 
     def _start(self, command: list[str], secrets: dict[str, str], ends: ExitStack) -> int:
         """Start a program that ends with us; the answer is its process id."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - programs of our own choice
                 [sys.executable, "-m", "lab.tether", str(os.getpid()), *command],
                 env=child_environment(os.environ) | secrets,
