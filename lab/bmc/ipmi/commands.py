@@ -98,7 +98,7 @@ class Commands:
         return known.act_outside(request.data)
 
     def came_in(self, session: Session, request: Request) -> Button | None:
-        """Note a request; with the button that it would press. To send a question again does no harm, a command does."""
+        """Note a request; with the button that it would press. A question that is sent again does no harm."""
         button = _button(request)
         if request == session.last:
             self._ledger.called("resent")
