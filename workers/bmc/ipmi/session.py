@@ -36,6 +36,8 @@ def open_ipmi(ipmi: Ipmi, known: Known | None, *, login_worked: bool = False) ->
         known: what an earlier session found out; None asks the BMC what it is.
         login_worked: this very login has worked with this BMC before.
     """
+    if known is not None and known.kind is not BmcKind.IPMI:
+        known = None  # found out by Redfish, which an option forbids by now
     patient = login_worked or (known is not None and has(Effect.PATIENT_LOGIN, known))
     bmc = IpmiBmc(ipmi, known, log_in(ipmi, PATIENT_REFUSALS if patient else 1))
     if known is None:

@@ -258,6 +258,12 @@ def test_bmc_is_asked_what_it_is_when_nothing_is_known(logins):
     assert [of for _, of, _ in wire.sent] == [DEVICE]
 
 
+def test_what_redfish_found_out_is_not_taken_over(logins):
+    logins.wires = [ScriptedWire(device=[Answer(0xC1)])]
+    bmc = open_ipmi(IPMI, Known(BmcKind.REDFISH, system="/redfish/v1/Systems/1", vendor="Dell"))
+    assert bmc.known == KNOWN
+
+
 def test_bmc_that_does_not_tell_what_it_is_can_be_used(logins):
     logins.wires = [ScriptedWire(device=[Answer(0xC1)], status=[ON])]
     bmc = open_ipmi(IPMI, None)
