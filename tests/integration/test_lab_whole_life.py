@@ -68,6 +68,14 @@ def test_whole_life_runs_to_its_end(folder):
     assert [step["step"] for step in summary["lives"][0]] == STEPS
     assert summary["machine_counts"]["wipe done"] == 6
     assert summary["complaints"] == []
+    # One machine of each kind goes through the same life, and no command is sent twice.
+    kinds = summary["bmc_kinds"]
+    assert list(kinds) == ["api", "redfish", "ipmi"]
+    for told in kinds.values():
+        assert told["executed"] == {"pxeboot": 2, "poweron": 1, "poweroff": 2, "reboot": 1}
+        assert {name: told["calls"][name] for name in told["executed"]} == told["executed"]
+        assert (told["refused_logins"], told["faults"]) == (0, {})
+    assert all(set(step["slowest_s"]) == set(kinds) for step in summary["lives"][0])
     assert processes_of(folder) == []
     assert list(folder.iterdir()) == []
 
