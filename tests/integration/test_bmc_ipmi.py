@@ -28,6 +28,7 @@ from tests.integration.bad_ipmi import (
     login_of,
     nonsense,
 )
+from tests.integration.children import wait_until
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcRefused, BmcUnreachable, BmcUnsupported
 from workers.bmc.ipmi import connect, login, wire
 from workers.bmc.ipmi.session import open_ipmi
@@ -97,6 +98,8 @@ def test_wrong_password_is_tried_once(bmc):
         open_ipmi(login_of(bmc, password="another"), KNOWN)
     assert caught.value.executed is False
     assert bmc.packets[RAKP1] == 1
+    wait_until(lambda: not bmc.slots_taken, 1)
+    assert bmc.ledger.refused_logins == 1
 
 
 def test_wrong_password_of_a_login_that_has_worked_is_tried_three_times(bmc):

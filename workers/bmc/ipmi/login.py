@@ -37,7 +37,8 @@ LOGIN_S = 20.0
 
 APP, CLOSE_SESSION = 6, 0x3C
 _LONGEST_PACKET = 3000
-_ROLE_DENIED, _LEVEL_DENIED = 0x09, 0x0A
+_RAKP3 = 0x14
+_ROLE_DENIED, _LEVEL_DENIED, _BAD_PROOF = 0x09, 0x0A, 0x0F
 # RAKP-HMAC-SHA1 as the answer to an open session request names it, and how much of its sums signs a packet.
 _CHOSEN_AT, _SHA1, _SHA1_SIGNATURE = 16, 1, 12
 _UNKNOWN_USER = "the user's name (some keep silent where there is no such user)"
@@ -181,7 +182,8 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
     def _got_rmcp_response(self, data: bytearray) -> Any:
         self._learn_pace()
         self._status = data[1]
-        if not data[1] and data[_CHOSEN_AT] == _SHA1:  # pyghmi's own fakebmc has nothing else, whatever it is offered
+        chosen = bytes(data[_CHOSEN_AT : _CHOSEN_AT + 1])
+        if data[0] == self.rmcptag and chosen == bytes([_SHA1]):  # pyghmi's fakebmc does so, whatever it is offered
             self.attemptedhash, self.currhashlib, self.currhashlen = _SHA1, hashlib.sha1, _SHA1_SIGNATURE
         return super()._got_rmcp_response(data)
 
@@ -204,7 +206,18 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
 
     def onlogon(self, parameter: dict[str, Any]) -> None:
         """The login has failed."""
-        raise LoginRefused(parameter["error"], self._status, wrong_password=self.sessioncontext == "FAILED")
+        wrong_password = self.sessioncontext == "FAILED"
+        if wrong_password:
+            self._break_off()
+        raise LoginRefused(parameter["error"], self._status, wrong_password=wrong_password)
+
+    def _break_off(self) -> None:
+        """Have the BMC give up the slot of a login that we do not go on with."""
+        self.rmcptag += 1
+        self.lastpayload = None
+        payload = bytearray([self.rmcptag, _BAD_PROOF, 0, 0]) + struct.pack("<I", self.pendingsessionid)
+        with contextlib.suppress(OSError):
+            self.send_payload(payload=payload, payload_type=_RAKP3, retry=False)
 
     def _xmit_packet(self, *_: Any, **__: Any) -> None:
         if self.sequencenumber:
