@@ -136,6 +136,7 @@ class RedfishMock:
     def _handler(mock):  # noqa: N805  # the handler is the self of its own methods
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet
 
             def setup(self):
                 mock.connections += 1
@@ -169,7 +170,7 @@ class RedfishMock:
                 with suppress(OSError):
                     self.wfile.write(content)
 
-            do_GET = do_POST = do_PATCH = serve
+            do_GET = do_POST = do_PATCH = serve  # noqa: N815  # the names that http.server looks for
 
             def log_message(self, *_):
                 pass

@@ -105,7 +105,7 @@ QUIRKS: Final = (
         answer=r"\bSessionLimitExceeded\b",
         symptom="The BMC has no session left",
         remedy="Wait a minute, then begin anew",
-        link="https://redfish.dmtf.org/registries/Base.1.18.1.json",
+        link="https://redfish.dmtf.org/registries/",
     ),
     Quirk(
         name="hpe-in-post",

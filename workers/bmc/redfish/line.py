@@ -115,6 +115,8 @@ class Line(BaseAdapter):
     def _connect(self) -> socket.socket:
         try:
             line = open_line((self._host, self._port), min(CONNECT_S, self._end_s - time.monotonic()))
+            # Head and body of a command are two packets: with Nagle's rule a slow BMC costs 40 ms more for each.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
                 return line
             return secured(line, self._tls, self._host, self._end_of(HANDSHAKE_S))
