@@ -64,6 +64,12 @@ def not_found(path: str) -> Refused:
     return Refused(404, "ResourceMissingAtURI", f"The resource at the URI {path} was not found.")
 
 
+def not_allowed(*methods: str) -> Refused:
+    """The resource is there, and takes these methods alone."""
+    words = "The HTTP method is not allowed on this resource."
+    return Refused(405, "OperationNotAllowed", words, {"Allow": ", ".join(methods)})
+
+
 def unauthorized() -> Refused:
     """The login is missing or wrong."""
     words = "The credentials included with this request are missing or invalid."

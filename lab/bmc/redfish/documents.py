@@ -125,7 +125,7 @@ def system(path: str, uuid: str, traits: Traits, boot: Document, *, powered_on: 
         "UUID": uuid,
         "BiosVersion": traits.firmware,
         "PowerState": "On" if powered_on else "Off",
-        "Status": _HEALTHY if powered_on else {"State": "Disabled", "Health": "OK"},
+        "Status": _HEALTHY if powered_on else {"State": "StandbyOffline", "Health": "OK"},
         "Boot": {**boot, **_boot_values(traits)},
         "ProcessorSummary": {"Count": 1, "Model": "Virtual"},
         "MemorySummary": {"TotalSystemMemoryGiB": 16},

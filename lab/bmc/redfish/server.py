@@ -14,7 +14,7 @@ from lab.bmc.chassis import Button, Chassis
 from lab.bmc.dice import Dice, Fault
 from lab.bmc.ledger import Ledger
 from lab.bmc.redfish import documents
-from lab.bmc.redfish.answers import Document, Refused, busy, document, done, not_found, read_body
+from lab.bmc.redfish.answers import Document, Refused, busy, document, done, not_allowed, not_found, read_body
 from lab.bmc.redfish.logins import SESSION_TIMEOUT_S, Logins
 from lab.bmc.redfish.service import Service
 from lab.bmc.redfish.systems import System
@@ -124,7 +124,9 @@ class VirtualRedfishBmc:
     async def _answer(self, request: Request) -> Response:
         path = request.path.rstrip("/")
         method = "GET" if request.method == "HEAD" else request.method
-        if method == "GET" and (public := self._public(path)):
+        if public := self._public(path):
+            if method != "GET":
+                raise not_allowed("GET", "HEAD")
             return document(public)
         if method == "POST" and path == documents.SESSIONS:
             return self._log_in(request)
@@ -137,7 +139,7 @@ class VirtualRedfishBmc:
             return await self._system(method, path, request)
         found = self._document(path)
         if method != "GET":
-            raise Refused(405, "OperationNotAllowed", f"The method {method:.20} is not supported by this resource.")
+            raise not_allowed("GET", "HEAD", *(["POST"] if path == documents.SESSIONS else []))
         return document(found)
 
     def _public(self, path: str) -> Document | None:
@@ -188,7 +190,7 @@ class VirtualRedfishBmc:
                 self.ledger.called("logout")
                 self._logins.close(session)
                 return done()
-        raise Refused(405, "OperationNotAllowed", f"The method {method:.20} is not supported by a session.")
+        raise not_allowed("GET", "HEAD", "DELETE")
 
     async def _system(self, method: str, path: str, request: Request) -> Response:
         number, _, rest = path.removeprefix(f"{documents.SYSTEMS}/").partition("/")
@@ -204,6 +206,10 @@ class VirtualRedfishBmc:
                 return document(documents.reset_action_info(system.path, self.traits))
             case "POST", "Actions/ComputerSystem.Reset":
                 return await system.reset(request)
-            case _, "" | "ResetActionInfo" | "Actions/ComputerSystem.Reset":
-                raise Refused(405, "OperationNotAllowed", f"The method {method:.20} is not supported by this resource.")
+            case _, "":
+                raise not_allowed("GET", "HEAD", "PATCH")
+            case _, "ResetActionInfo":
+                raise not_allowed("GET", "HEAD")
+            case _, "Actions/ComputerSystem.Reset":
+                raise not_allowed("POST")
         raise not_found(path[:100])

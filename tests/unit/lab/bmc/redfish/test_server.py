@@ -72,16 +72,32 @@ def test_all_else_wants_a_login(path):
         ("GET", "/redfish/v1/Fabrics", 404),
         ("GET", "/redfish/v1/Systems/2", 404),
         ("GET", f"{SYSTEM}/Bios", 404),
-        ("GET", RESET, 405),
-        ("POST", SYSTEM, 405),
-        ("DELETE", "/redfish/v1/Systems", 405),
         ("DELETE", f"{SESSIONS}/7", 404),
         ("HEAD", SYSTEM, 200),
     ],
 )
-def test_what_there_is_not_is_said(method, path, status):
+def test_what_there_is_not_is_said_so(method, path, status):
     async def scene(asking):
         assert (await asking.ask(method, path)).status == status
+
+    assert not play(scene).machine.presses
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", RESET, "POST"),
+        ("POST", SYSTEM, "GET, HEAD, PATCH"),
+        ("DELETE", f"{SYSTEM}/ResetActionInfo", "GET, HEAD"),
+        ("DELETE", "/redfish/v1/Systems", "GET, HEAD"),
+        ("PUT", SESSIONS, "GET, HEAD, POST"),
+        ("POST", "/redfish/v1/", "GET, HEAD"),
+    ],
+)
+def test_method_that_a_resource_does_not_take_is_told_with_those_that_it_takes(method, path, allowed):
+    async def scene(asking):
+        answer = await asking.ask(method, path)
+        assert (answer.status, answer.headers["Allow"]) == (405, allowed)
 
     assert not play(scene).machine.presses
 
