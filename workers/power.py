@@ -72,9 +72,9 @@ def arm_pxe(turn: Turn) -> str:
     turn.guard.check()
     doubt = turn.bmc.arm_pxe(turn.services.settings.ipmi_pxe_boot_mode)
     if not doubt:
-        return ", armed to boot from the network"
+        return ", armed to boot from the network once"
     log.warning("pxe_not_read_back", words=doubt)
-    return f", armed to boot from the network (which its BMC does not show: {doubt})"
+    return f", armed to boot from the network once (which its BMC does not show: {doubt})"
 
 
 @dataclass(frozen=True, slots=True)
