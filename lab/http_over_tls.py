@@ -8,27 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import tempfile
-from functools import lru_cache
-from pathlib import Path
 from typing import Final, cast
-
-from lab.omni.certificates import Certificate
 
 # Clients of a busy rack wait for their turn; who says nothing at all is not waited for much longer than they wait.
 HANDSHAKE_LIMIT_S: Final = 30.0
-
-
-@lru_cache(maxsize=8)
-def server_context(certificate: Certificate) -> ssl.SSLContext:
-    """TLS of a server with this certificate; a thousand servers with the same one share it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["http/1.1"])
-    with tempfile.TemporaryDirectory(prefix="omni-metal-lab-tls-") as folder:
-        path = Path(folder) / "pem"  # ssl takes keys from files only
-        path.write_bytes(certificate.pem + certificate.key_pem)
-        context.load_cert_chain(path)
-    return context
 
 
 class Greeting(asyncio.Protocol):

@@ -1,10 +1,14 @@
-"""Certificates for the stand-in Omni to serve: self-made, or signed by an authority that is made as well."""
+"""Certificates for stand-ins to serve with: self-made, or signed by an authority that is made as well."""
 
 from __future__ import annotations
 
 import ipaddress
+import ssl
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -46,6 +50,18 @@ def make_certificate(
 ) -> Certificate:
     """A server's certificate for these host names and addresses; without an authority it signs itself."""
     return _make(common_name or names[0], names, authority, until or datetime.now(UTC) + LIFE, is_authority=False)
+
+
+@lru_cache(maxsize=8)
+def server_context(certificate: Certificate, *protocols: str) -> ssl.SSLContext:
+    """TLS of servers with this certificate; a thousand of them share it. protocols: those of ALPN."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(protocols)
+    with tempfile.TemporaryDirectory(prefix="omni-metal-lab-tls-") as folder:
+        path = Path(folder) / "pem"  # ssl takes keys from files only
+        path.write_bytes(certificate.pem + certificate.key_pem)
+        context.load_cert_chain(path)
+    return context
 
 
 def _make(

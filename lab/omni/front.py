@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import tempfile
 from collections.abc import Callable
 from email.utils import formatdate
-from pathlib import Path
 from typing import Final
 
-from lab.omni.certificates import Certificate
+from lab.omni.certificates import Certificate, server_context
 
 CHUNK_BYTES: Final = 256 * 1024
 GRPC_BEGINS: Final = b"PRI * HTTP/2.0"
@@ -34,7 +32,7 @@ class Front:
     async def serve(self, host: str, port: int, certificate: Certificate | None, behind: int) -> int:
         """Answer at this address; port 0 takes a free one. behind: the port of the gRPC server. Returns the port."""
         self._behind = behind
-        context = None if certificate is None else _context(certificate)
+        context = None if certificate is None else server_context(certificate, "h2", "http/1.1")
         self._server = await asyncio.start_server(self._connected, host, port, ssl=context)
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -91,13 +89,3 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while chunk := await reader.read(CHUNK_BYTES):
         writer.write(chunk)
         await writer.drain()
-
-
-def _context(certificate: Certificate) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    with tempfile.TemporaryDirectory(prefix="omni-metal-lab-tls-") as folder:
-        path = Path(folder) / "pem"  # ssl takes keys from files only
-        path.write_bytes(certificate.pem + certificate.key_pem)
-        context.load_cert_chain(path)
-    return context

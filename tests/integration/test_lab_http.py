@@ -9,8 +9,7 @@ import ssl
 import pytest
 
 from lab.http import HttpServer, NoAnswer, Response
-from lab.http_over_tls import server_context
-from lab.omni.certificates import make_certificate
+from lab.omni.certificates import make_certificate, server_context
 
 pytestmark = pytest.mark.integration
 
@@ -81,7 +80,7 @@ def over_tls(story):
     async def run():
         gone = []
         server = HttpServer(peer, gone.append)
-        port = await server.serve(tls=server_context(make_certificate("127.0.0.1")))
+        port = await server.serve(tls=server_context(make_certificate("127.0.0.1"), "http/1.1"))
 
         async def connect(*, shake_hands=True):
             context = client_context() if shake_hands else None

@@ -21,8 +21,7 @@ from lab.bmc.redfish.systems import System
 from lab.bmc.redfish.traits import Traits
 from lab.holding import Hold
 from lab.http import HttpServer, NoAnswer, Request, Response
-from lab.http_over_tls import server_context
-from lab.omni.certificates import Certificate
+from lab.omni.certificates import Certificate, server_context
 
 
 class VirtualRedfishBmc:
@@ -78,7 +77,7 @@ class VirtualRedfishBmc:
 
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; returns the port."""
-        context = server_context(self._certificate) if self._certificate else None
+        context = server_context(self._certificate, "http/1.1") if self._certificate else None
         self.host, self.port = host, await self._server.serve(host, port, context)
         return self.port
 
