@@ -54,7 +54,7 @@ class RedfishMock:
     """
 
     def __init__(self, *, tls=None, types=("On", "ForceOff", "ForceRestart", "PowerCycle")):
-        self.asked, self.executed, self.hooks = [], [], []
+        self.asked, self.executed, self.hooks, self.sessions = [], [], [], []
         self.connections = 0
         self.power = "Off"
         reset = {"target": RESET, "ResetType@Redfish.AllowableValues": list(types)} if types else {"target": RESET}
@@ -80,6 +80,8 @@ class RedfishMock:
         self._thread.start()
 
     def close(self):
+        for session in self.sessions:
+            session.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -91,7 +93,10 @@ class RedfishMock:
         return Ipmi("127.0.0.1", 623, USER, password)
 
     def session(self, known=None, *, machine=MACHINE, login_worked=False, password=PASSWORD, **options):
-        return open_redfish(machine, self.ipmi(password), self.settings(**options), known, login_worked=login_worked)
+        """A session, which ends with the mock."""
+        opened = open_redfish(machine, self.ipmi(password), self.settings(**options), known, login_worked=login_worked)
+        self.sessions.append(opened)
+        return opened
 
     def hook(self, function):
         self.hooks.append(function)

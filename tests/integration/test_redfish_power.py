@@ -1,0 +1,333 @@
+"""Redfish's power commands against BMCs that misbehave: each is sent once, and what is said of it is so."""
+
+import pytest
+
+from app.machine.model import PowerState
+from tests.integration.redfish_mock import MACHINE, RESET, SYSTEM, Answer, RedfishMock, error, first
+from workers.bmc.errors import (
+    BmcAuthenticationFailed,
+    BmcBusy,
+    BmcNoSystem,
+    BmcRefused,
+    BmcUnreachable,
+    BmcUnsupported,
+)
+from workers.bmc.known import BmcKind, Known
+from workers.bmc.redfish import line, service, session, tasks
+
+pytestmark = pytest.mark.integration
+
+KNOWN = Known(BmcKind.REDFISH, SYSTEM)
+SYS518 = error(("IDRAC.2.8.SYS518", "data sources are unavailable"))
+UNSUPPORTED = Answer(400, error(("Base.1.8.ActionParameterValueNotInList", "no such type")))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(line, "ANSWER_S", 0.4)
+    for module, name in ((service, "REFUSED_PAUSE_S"), (tasks, "TASK_PAUSE_S"), (session, "OFF_PAUSE_S")):
+        monkeypatch.setattr(module, name, 0.01)
+    monkeypatch.setattr(session, "OFF_WITHIN_S", 0.1)
+    monkeypatch.setattr(tasks, "TASK_WITHIN_S", 0.5)
+
+
+@pytest.fixture
+def make():
+    mocks = []
+
+    def start(**options):
+        mocks.append(RedfishMock(**options))
+        return mocks[-1]
+
+    yield start
+    for mock in mocks:
+        mock.close()
+
+
+@pytest.fixture
+def bmc(make):
+    return make()
+
+
+def list_types(bmc, *types, info=False):
+    reset = bmc.documents[SYSTEM]["Actions"]["#ComputerSystem.Reset"] = {"target": RESET}
+    if info:
+        reset["@Redfish.ActionInfo"] = "/redfish/v1/info"
+        bmc.documents["/redfish/v1/info"] = {"Parameters": [{"Name": "ResetType", "AllowableValues": list(types)}]}
+    else:
+        reset["ResetType@Redfish.AllowableValues"] = list(types)
+
+
+def test_first_status_finds_the_system_and_the_next_asks_for_it_alone(bmc):
+    talk = bmc.session()
+    assert talk.power_state() is PowerState.OFF
+    assert talk.known.system == SYSTEM
+    bmc.power = "On"
+    assert talk.power_state() is PowerState.ON
+    assert [str(asked) for asked in bmc.asked] == [
+        "GET /redfish/v1/", "GET /redfish/v1/Systems", f"GET {SYSTEM}", f"GET {SYSTEM}",
+    ]  # fmt: skip
+    assert bmc.connections == 1
+
+
+def test_status_of_a_known_bmc_is_one_request(bmc):
+    assert bmc.session(KNOWN).power_state() is PowerState.OFF
+    assert [str(asked) for asked in bmc.asked] == [f"GET {SYSTEM}"]
+
+
+def test_known_system_that_is_gone_is_looked_up_anew(bmc):
+    talk = bmc.session(Known(BmcKind.REDFISH, "/redfish/v1/Systems/old"))
+    assert talk.power_state() is PowerState.OFF
+    assert talk.known.system == SYSTEM
+
+
+def test_system_with_the_machines_uuid_is_used_among_several(bmc):
+    other = {"UUID": "00000000-0000-0000-0000-000000000001", "PowerState": "On"}
+    bmc.documents["/redfish/v1/Systems/0"] = other
+    bmc.documents["/redfish/v1/Systems"]["Members"].insert(0, {"@odata.id": "/redfish/v1/Systems/0"})
+    talk = bmc.session()
+    assert (talk.power_state(), talk.known.system, talk.known.doubt) == (PowerState.OFF, SYSTEM, "")
+    stranger = bmc.session(machine=MACHINE.replace("3", "4"))
+    assert stranger.power_state() is PowerState.ON
+    assert "first is used" in stranger.known.doubt
+
+
+def test_systems_on_several_pages_are_all_looked_at_and_a_circle_of_pages_ends(bmc):
+    bmc.documents["/redfish/v1/Systems"] = {"Members": [], "Members@odata.nextLink": "/redfish/v1/more"}
+    bmc.documents["/redfish/v1/more"] = {"Members": [None, {}], "Members@odata.nextLink": "/redfish/v1/Systems"}
+    with pytest.raises(BmcNoSystem) as caught:
+        bmc.session().power_state()
+    assert caught.value.executed is False
+    bmc.documents["/redfish/v1/more"]["Members"].append({"@odata.id": SYSTEM})
+    assert bmc.session().power_state() is PowerState.OFF
+
+
+def test_description_tells_the_firmware(bmc):
+    bmc.documents["/redfish/v1/"] |= {"Vendor": "Dell"}
+    bmc.documents[SYSTEM] |= {"Model": "R650", "Links": {"ManagedBy": [{"@odata.id": "/redfish/v1/Managers/1"}]}}
+    assert bmc.session().describe().firmware == ""
+    bmc.documents["/redfish/v1/Managers/1"] = {"FirmwareVersion": "7.10\n"}
+    talk = bmc.session(KNOWN)
+    assert talk.describe() == Known(BmcKind.REDFISH, SYSTEM, "Dell", "R650", "7.10") == talk.known
+
+
+@pytest.mark.parametrize(
+    ("verb", "reset_type"), [("power_on", "On"), ("power_off", "ForceOff"), ("reboot", "ForceRestart")]
+)
+@pytest.mark.parametrize("fault", ["late", "cut", "500", "503", "SYS518", "429"])
+def test_reset_that_is_answered_badly_is_sent_once(bmc, verb, reset_type, fault):
+    bmc.power = "Off" if verb == "power_on" else "On"
+
+    def hook(asked):
+        if asked.method != "POST":
+            return None
+        if fault in ("late", "cut", "500"):  # carried out all the same
+            bmc.executed.append(asked.body["ResetType"])
+        return {
+            "late": Answer(204, delay_s=0.8),
+            "cut": Answer(cut=True),
+            "500": Answer(500),
+            "503": Answer(503),
+            "SYS518": Answer(500, SYS518),
+            "429": Answer(429),
+        }[fault]
+
+    bmc.hook(hook)
+    kind, executed = {
+        "late": (BmcUnreachable, None), "cut": (BmcUnreachable, None), "500": (BmcRefused, None),
+        "503": (BmcBusy, False), "SYS518": (BmcBusy, False), "429": (BmcBusy, False),
+    }[fault]  # fmt: skip
+    with pytest.raises(kind) as caught:
+        getattr(bmc.session(KNOWN), verb)()
+    assert caught.value.executed is executed
+    assert [asked.body["ResetType"] for asked in bmc.asked if asked.method == "POST"] == [reset_type]
+    assert len(bmc.executed) <= 1
+
+
+@pytest.mark.parametrize("fault", [Answer(500), Answer(cut=True), Answer(delay_s=0.8), Answer(body=b"no json")])
+@pytest.mark.parametrize("verb", ["power_on", "power_off", "reboot"])
+def test_command_is_surely_not_done_where_its_system_cannot_be_read(bmc, verb, fault):
+    bmc.hook(first(1, fault, f"GET {SYSTEM}"))
+    with pytest.raises((BmcRefused, BmcUnreachable)) as caught:
+        getattr(bmc.session(KNOWN), verb)()
+    assert caught.value.executed is False
+    assert bmc.count("POST") == 0
+
+
+def test_command_is_surely_not_done_where_nobody_listens(bmc):
+    talk = bmc.session(KNOWN)
+    bmc.close()
+    bmc.close = lambda: None
+    with pytest.raises(BmcUnreachable, match="cannot be reached by Redfish") as caught:
+        talk.power_on()
+    assert caught.value.executed is False
+
+
+@pytest.mark.parametrize("status", [400, 409])
+@pytest.mark.parametrize(("verb", "power"), [("power_on", "On"), ("power_off", "Off")])
+def test_refusal_of_a_machine_that_is_so_already_is_success(bmc, verb, power, status):
+    bmc.power = power
+    bmc.hook(first(9, Answer(status, error(("IDRAC.1.6.PSU501", "already"))), "POST"))
+    getattr(bmc.session(KNOWN), verb)()
+    assert bmc.count("POST") == 1
+
+
+@pytest.mark.parametrize(("verb", "power"), [("power_on", "Off"), ("power_off", "On")])
+def test_refusal_of_a_machine_that_is_not_so_is_an_error(bmc, verb, power):
+    bmc.power = power
+    bmc.hook(first(9, Answer(409, error(("X.1.No", "not now"))), "POST"))
+    with pytest.raises(BmcRefused, match=f"answered POST {RESET} with 409 not now") as caught:
+        getattr(bmc.session(KNOWN), verb)()
+    assert caught.value.executed is False
+    assert bmc.count("POST") == 1
+
+
+@pytest.mark.parametrize("info", [False, True])
+@pytest.mark.parametrize(
+    ("types", "sent"),
+    [
+        (("On", "ForceOff", "ForceRestart", "PowerCycle", "GracefulRestart"), ["ForceRestart"]),
+        (("On", "ForceOff", "PowerCycle", "GracefulRestart"), ["PowerCycle"]),
+        (("On", "ForceOff", "GracefulRestart", "GracefulShutdown", "PushPowerButton"), ["ForceOff", "On"]),
+        (("ForceOn", "ForceOff"), ["ForceOff", "ForceOn"]),
+    ],
+)
+def test_reboot_takes_the_hardest_reset_that_the_bmc_lists(bmc, types, sent, info):
+    list_types(bmc, *types, info=info)
+    bmc.power = "On"
+    bmc.session(KNOWN).reboot()
+    assert bmc.executed == sent
+
+
+@pytest.mark.parametrize("verb", ["power_off", "reboot"])
+def test_bmc_that_lists_graceful_resets_alone_is_told_nothing(bmc, verb):
+    list_types(bmc, "On", "GracefulRestart", "GracefulShutdown", "PushPowerButton")
+    with pytest.raises(BmcUnsupported, match="GracefulRestart") as caught:
+        getattr(bmc.session(KNOWN), verb)()
+    assert caught.value.executed is False
+    assert bmc.count("POST") == 0
+
+
+def test_bmc_without_a_reset_is_told_nothing(bmc):
+    bmc.documents[SYSTEM]["Actions"] = None
+    with pytest.raises(BmcUnsupported, match="offers no reset"):
+        bmc.session(KNOWN).power_on()
+    assert bmc.count("POST") == 0
+
+
+def test_reset_types_that_are_not_listed_are_tried_in_turn_while_the_bmc_has_not_done_any(make):
+    bmc = make(types=())
+    bmc.power = "On"
+    bmc.hook(first(1, UNSUPPORTED, "POST"))
+    bmc.session(KNOWN).reboot()
+    assert bmc.executed == ["PowerCycle"]
+
+
+def test_reset_type_that_is_listed_and_refused_is_not_followed_by_another(bmc):
+    bmc.power = "On"
+    bmc.hook(first(1, UNSUPPORTED, "POST"))
+    with pytest.raises(BmcUnsupported) as caught:
+        bmc.session(KNOWN).reboot()
+    assert caught.value.executed is False
+    assert bmc.executed == []
+
+
+def test_machine_that_is_off_is_not_powered_on_by_a_reboot(bmc):
+    list_types(bmc, "On", "ForceOff")
+    with pytest.raises(BmcRefused, match="as off"):
+        bmc.session(KNOWN).reboot()
+    assert bmc.count("POST") == 0
+
+
+def test_machine_that_does_not_go_off_is_not_powered_on_again(bmc):
+    list_types(bmc, "On", "ForceOff")
+    bmc.power = "On"
+    bmc.hook(first(9, Answer(204), "POST"))  # says yes, does nothing
+    with pytest.raises(BmcRefused, match="not off after") as caught:
+        bmc.session(KNOWN).reboot()
+    assert caught.value.executed is None
+    assert bmc.count("POST") == 1
+
+
+def test_reboot_that_went_off_and_not_on_again_is_not_told_as_not_done(bmc):
+    list_types(bmc, "On", "ForceOff")
+    bmc.power = "On"
+    bmc.hook(lambda asked: Answer(503) if asked.body == {"ResetType": "On"} else None)
+    with pytest.raises(BmcBusy) as caught:
+        bmc.session(KNOWN).reboot()
+    assert caught.value.executed is None
+    assert bmc.executed == ["ForceOff"]
+
+
+@pytest.mark.parametrize("place", ["/redfish/v1/tasks/7", "https://its-own-name/redfish/v1/tasks/7"])
+def test_reset_that_becomes_a_task_is_waited_for(bmc, place):
+    under_way = [Answer(202), Answer(202, {"TaskState": "Running"}), Answer(200, {"TaskState": "Running"})]
+    bmc.hook(first(1, Answer(202, headers={"Location": place}), "POST"))
+    bmc.hook(lambda asked: under_way.pop(0) if under_way and asked.path == "/redfish/v1/tasks/7" else None)
+    bmc.session(KNOWN).reboot()
+    assert bmc.count("GET /redfish/v1/tasks/7") == 4  # at last it is forgotten
+    assert bmc.count("POST") == 1
+
+
+def test_task_that_failed_is_an_error_of_which_nobody_knows_what_it_did(bmc):
+    bmc.power = "On"
+    bmc.hook(first(1, Answer(202, headers={"Location": "/t"}), "POST"))
+    bmc.hook(first(1, Answer(200, {"TaskState": "Exception"}), "GET /t"))
+    with pytest.raises(BmcRefused, match="Exception") as caught:
+        bmc.session(KNOWN).reboot()
+    assert caught.value.executed is None
+
+
+def test_task_without_an_end_is_not_waited_for_for_ever(bmc):
+    bmc.hook(first(1, Answer(202, headers={"Location": "/t"}), "POST"))
+    bmc.hook(lambda asked: Answer(202) if asked.path == "/t" else None)
+    bmc.session(KNOWN).reboot()
+    assert bmc.count("POST") == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_login_that_never_worked_is_refused_once(bmc, status):
+    bmc.hook(lambda asked: Answer(status) if "Authorization" in asked.headers else None)
+    with pytest.raises(BmcAuthenticationFailed) as caught:
+        bmc.session().power_on()
+    assert caught.value.executed is False
+    assert sum("Authorization" in asked.headers for asked in bmc.asked) == 1
+
+
+def test_wrong_password_is_sent_once_and_never_told(bmc):
+    with pytest.raises(BmcAuthenticationFailed) as caught:
+        bmc.session(password="wrong-secret").power_state()
+    assert sum("Authorization" in asked.headers for asked in bmc.asked) == 1
+    assert "wrong-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("root", "login_worked", "most"),
+    [({"Vendor": "HPE"}, False, 3), ({"Product": "AMI Redfish Server"}, False, 3), ({}, True, 3), ({}, False, 1)],
+)
+def test_login_is_refused_for_good_after_as_many_refusals_as_the_bmc_is_known_for(bmc, root, login_worked, most):
+    bmc.documents["/redfish/v1/"] |= root
+    bmc.hook(lambda asked: Answer(401) if "Authorization" in asked.headers else None)
+    with pytest.raises(BmcAuthenticationFailed):
+        bmc.session(login_worked=login_worked).power_state()
+    assert sum("Authorization" in asked.headers for asked in bmc.asked) == most
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_login_that_is_refused_now_and_then_still_resets_once(bmc, refusals):
+    bmc.hook(first(refusals, Answer(401), "POST"))
+    bmc.session(KNOWN).power_on()  # the status before has shown that the login works
+    assert bmc.executed == ["On"]
+
+
+def test_login_that_is_refused_three_times_resets_nothing(bmc):
+    bmc.hook(first(9, Answer(401), "POST"))
+    with pytest.raises(BmcAuthenticationFailed) as caught:
+        bmc.session(KNOWN).power_on()
+    assert caught.value.executed is False
+    assert (bmc.count("POST"), bmc.executed) == (3, [])
+
+
+def test_root_that_wants_a_login_is_asked_with_it(bmc):
+    bmc.hook(lambda asked: Answer(401) if "Authorization" not in asked.headers else None)
+    assert bmc.session().power_state() is PowerState.OFF
