@@ -97,7 +97,7 @@ def orders_on_lost_records(site, kept, wiped, idle):
     status, said = command(site, "record", idle.id, "--adopt")
     assert status == 1 and "in no cluster" in said
     legal = {offer["verb"] for offer in asked(site, kept)["verbs"] if offer["legal"]}
-    assert legal == {"record-adopt", "record-wipe"}
+    assert legal == {"record-adopt", "record-wipe", "bmc-test", "bmc-probe"}
     status, said = command(site, "record", kept.id, "--adopt")
     assert status == 0 and "done: wrote the lost record anew: the disks are kept" in said
     status, said = command(site, "record", wiped.id, "--wipe", "--wait=20s")
