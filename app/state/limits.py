@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import redis
 
 from app.machine.model import Operation, OperationName
-from app.state.power_turns import AGAIN_S, PowerTurns
+from app.state.power_turns import AGAIN_S, LEAD_MS, PowerTurns
 from app.state.waiting import powers_on
 from app.state.wipes import WipeSlots
 from config.settings import Settings
 
 # A wipe may end at any time.
 _WIPE_AGAIN_S = 1.0
+# For who is next in the line, where the one before is late.
+_SOONEST_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +41,7 @@ class Limits:
         if operation.name is OperationName.WIPE and not self._wipes.take(machine_id):
             return Wait("as many wipes run as may (--max-concurrent-wipes)", _WIPE_AGAIN_S)
         wait_s = self._turns.ask(machine_id) if powers_on(operation) else 0.0
-        return Wait(self._turns.words(wait_s), min(wait_s, AGAIN_S)) if wait_s else None
+        if not wait_s:
+            return None
+        early_s = wait_s - LEAD_MS / 1000  # of its moment it is called
+        return Wait(self._turns.words(wait_s), min(max(early_s, _SOONEST_S), AGAIN_S))

@@ -129,6 +129,7 @@ class Views:
         held = parse(machine.id, lease_text) if lease_text else None
         waiting = queued.decode() if queued else None
         trouble = bmc_trouble(machine, notes)
+        wiping = held is not None and held.operation == OperationName.WIPE
         waits = "" if held or waiting else waits_words(machine, decision, notes.power_turn)
         return MachineView(
             machine=machine,
@@ -136,7 +137,7 @@ class Views:
             attempts=attempts,
             lease=_info(held) if held else None,
             queued=waiting,
-            phase=phase_of(machine, decision, attempts, wiping=_wipes(held), trouble=trouble),
+            phase=phase_of(machine, decision, attempts, wiping=wiping, trouble=trouble),
             sentence=waits or _sentence(decision, attempts, held, waiting, trouble),
             waits=waits,
             last=read_entry(last) if last else None,
@@ -207,10 +208,6 @@ def phase_of(
     return next(name for name, holds in phases.items() if holds)
 
 
-def _wipes(lease: Lease | None) -> bool:
-    return lease is not None and lease.operation == OperationName.WIPE
-
-
 def _info(lease: Lease) -> LeaseInfo:
     return LeaseInfo(lease.operation, datetime.fromtimestamp(lease.since_ms / 1000, UTC), lease.task_id)
 
@@ -233,7 +230,7 @@ def _sentence(
         counted = "1 failed attempt" if failed.count == 1 else f"{failed.count} failed attempts"
         return f"{failed.operation} {state} after {counted}: {failed.words}"
     if trouble is not None:
-        return f"Its power is not known: the BMC {_fault(trouble)}. {trouble.told}"
+        return f"Its power is not known: the BMC {_fault(trouble)}. {_told(decision, trouble)}"
     return decision.reasons[-1] if decision.reasons else ""
 
 
@@ -244,3 +241,9 @@ def _fault(trouble: BmcTrouble) -> str:
     again = datetime.fromtimestamp(trouble.next_ms / 1000, UTC)
     asked = f", asked again at {again:%H:%M:%S} UTC" if trouble.next_ms else ""
     return f"{fault} since {since:%Y-%m-%d %H:%M} UTC ({trouble.error}{asked})"
+
+
+def _told(decision: Decision, trouble: BmcTrouble) -> str:
+    """The cause and the remedy; of a refused login, what is decided about it: that depends on who gave it."""
+    about = next((r for r in decision.reasons if r.startswith("The BMC refuses")), "") if trouble.refused else ""
+    return f"{trouble.words}. {about}" if about else trouble.told

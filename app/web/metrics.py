@@ -102,7 +102,9 @@ def _of_parts(found: Health) -> Iterator[Metric]:
 
 def _of_fleet(views: Iterable[MachineView]) -> Iterator[Metric]:
     phases, failed, parked, troubles = Counter[str](), Counter[str](), Counter[str](), Counter[bool]()
+    waiting = 0
     for view in views:
+        waiting += bool(view.waits)
         phases[view.phase] += 1
         if view.bmc_trouble is not None:
             troubles[view.bmc_trouble.refused] += 1
@@ -118,6 +120,7 @@ def _of_fleet(views: Iterable[MachineView]) -> Iterator[Metric]:
     words = "Machines whose power is not known because of their BMC: it refuses the login, or cannot be read."
     kinds = {"login-refused": troubles[True], "unreadable": troubles[False]}
     yield _gauge("bmc_trouble", words, _by_one(kinds), "why")
+    yield _gauge("power_turns_waiting", "Machines that wait for their turn to draw power.", {(): waiting})
 
 
 def _of_operations(counted: Counted) -> Iterator[Metric]:

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 import fakeredis
 import pytest
 
-from app.machine.model import Acceptance, PowerState
+from app.machine.model import Acceptance, BmcConfiguration, Ipmi, PowerState
 from app.machine.verbs import Verb
 from app.omni.kinds import Kind
 from app.state.bmc_notes import BmcFound, BmcTrouble, found_text, trouble_text
 from app.state.connection import now_ms
 from app.state.facts import PowerRead, RefusedTunnel
 from app.state.lease import Leases
+from app.state.logins import RefusedLogins
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
 from app.state.secrets import sealer
@@ -38,7 +39,18 @@ class Site:
                 Kind.BMC_CONFIGURATION, MACHINE, lambda d: setattr(d.spec.api, "address", "192.0.2.1:80"), create=True
             )
         )
+        self.omni, self.mirror, self.logins = omni, mirror, RefusedLogins(self.redis, sealer(settings))
         self.power, self.views = PowerNotes(self.redis), Views(self.redis, sealer(settings), settings)
+
+    def uses(self, login):
+        """Another login of the kind `ipmi` is in use."""
+
+        def edit(draft):
+            draft.spec.Clear()
+            for name in ("address", "port", "username", "password"):
+                setattr(draft.spec.ipmi, name, getattr(login.ipmi, name))
+
+        self.mirror.put(self.omni.update(Kind.BMC_CONFIGURATION, MACHINE, edit))
 
     def read(self, state):
         self.power.observed_at(MACHINE, state, now_ms(self.redis))
@@ -157,3 +169,13 @@ def test_turn_of_a_machine_whose_task_is_queued_is_not_shown(site):
     site.redis.hset(f"om:m:{MACHINE}", "f:turn", f"{now_ms(site.redis) + 90_000} 30")
     Leases(site.redis).mark_queued(MACHINE, "power_on")
     assert site.seen().sentence == "power_on is queued"
+
+
+def test_refused_login_of_the_agent_is_told_with_what_it_waits_for(site):
+    ipmi = BmcConfiguration(ipmi=Ipmi("192.0.2.7", 623, "talos-agent", "pw"))
+    site.uses(ipmi)
+    site.fails("no such user", "Correct the login in Omni", refused=True)
+    site.logins.note_refused(MACHINE, ipmi)
+    sentence = site.seen().sentence
+    assert "no such user. The BMC refuses the login that was set up through the agent, so the agent is to" in sentence
+    assert "Correct the login" not in sentence
