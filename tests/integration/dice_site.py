@@ -1,5 +1,6 @@
 """Two hundred virtual BMCs of the three kinds that fail by dice, and the real processes that have to get along."""
 
+import json
 import sys
 import time
 from functools import partial
@@ -25,6 +26,10 @@ KINDS = (BmcKind.API, BmcKind.IPMI, BmcKind.REDFISH)
 LOOK_S = 0.2
 
 
+def worker(queue):
+    return [sys.executable, "-P", impatient_worker.__file__, queue]
+
+
 class DiceBmc:
     """A machine and its BMC, of whichever kind."""
 
@@ -42,6 +47,11 @@ class DiceBmc:
             BmcKind.REDFISH: lambda: VirtualRedfishBmc(self.machine, self.id, dice, self.ledger, certificate),
         }[self.kind]()
         self.bmc.set_login(AGENT_USER, PASSWORD)
+
+    @property
+    def logins_tried(self):
+        """How often somebody has begun to log in, or sent a login."""
+        return self.ledger.calls["open session"] + self.ledger.logins + self.ledger.refused_logins
 
     def login(self, port, password=PASSWORD):
         """Address and login; port: that of the BMCs of all machines."""
@@ -75,7 +85,7 @@ class DiceSite:
         self.watched = Watched(
             list(by_id),
             lambda name, omni: put_machine(name, omni, by_id[name].login(self.port)),
-            [*([sys.executable, "-P", impatient_worker.__file__, queue] for queue in ("bmc", "poll")), [*PROGRAM, "beat"]],
+            [worker("bmc"), worker("poll"), [*PROGRAM, "beat"]],
             options,
         )
 
@@ -113,6 +123,10 @@ class DiceSite:
         """Somebody changes the password at the BMC itself."""
         self._loop.call(lambda: bmc.bmc.set_login(AGENT_USER, password))
 
+    def said_refused(self, bmc):
+        """Whether it was said that the BMC refuses its login."""
+        return any(json.loads(line)["event"] == "bmc_login_refused" for line in self.logged(bmc))
+
     def until(self, holds, bmcs, timeout_s, what):
         """Wait until something holds of each of these."""
         began_s, left = time.monotonic(), list(bmcs)
@@ -124,5 +138,9 @@ class DiceSite:
 
     def last_words(self, bmc):
         """What was logged of a machine last."""
+        return "\n".join(self.logged(bmc)[-20:])
+
+    def logged(self, bmc):
+        """The lines of JSON on a machine."""
         log = self.watched.log.read_text(errors="replace")
-        return "\n".join([line for line in log.splitlines() if bmc.id in line][-20:])
+        return [line for line in log.splitlines() if bmc.id in line and line.startswith("{")]

@@ -24,6 +24,7 @@ ODDS = Odds(explicit=0.1, silent=0.1, packet_loss=0.03)
 STATE_LIMIT_S = 120
 # Of BMCs that know the login: refusals after which it is not tried again.
 CONFIRMED = 3
+LOCKED = 12
 # Sweeps that come by meanwhile: three.
 QUIET_S = 6
 
@@ -38,7 +39,7 @@ def test_machines_of_failing_bmcs_reach_the_wanted_power_and_each_request_resets
         others = [bmc for bmc in site.bmcs if bmc not in locked]
         off_s = site.until(lambda bmc: not bmc.machine.powered_on, others, STATE_LIMIT_S, "off")
         assert all(bmc.machine.powered_on for bmc in locked)
-        assert [bmc.ledger.refused_in_a_row for bmc in locked] == [CONFIRMED] * len(locked)
+        assert {bmc: bmc.logins_tried for bmc in locked} == locked
         for bmc in locked:
             site.give_login(bmc, "another")
         site.until(lambda bmc: not bmc.machine.powered_on, locked, STATE_LIMIT_S, "off with the new login")
@@ -66,14 +67,15 @@ def a_reboot_each(site):
 
 
 def a_login_that_stops_working(site):
-    """The BMCs of which it did; their machines stay on."""
-    locked = [bmc for bmc in site.bmcs if bmc.kind is not BmcKind.API][:6]
+    """The BMCs of which it did, whose machines stay on, and how often a login was tried there by then."""
+    locked = [bmc for bmc in site.bmcs if bmc.kind is not BmcKind.API][:LOCKED]
     for bmc in locked:
         site.set_login(bmc, "another")
-    site.until(lambda bmc: bmc.ledger.refused_in_a_row >= CONFIRMED, locked, 30, "refused for good")
+    site.until(site.said_refused, locked, 30, "refused for good")
+    tried = {bmc: bmc.logins_tried for bmc in locked}
     time.sleep(QUIET_S)
-    assert [bmc.ledger.refused_in_a_row for bmc in locked] == [CONFIRMED] * len(locked)
-    return locked
+    assert {bmc: bmc.logins_tried for bmc in locked} == tried
+    return tried
 
 
 def what_the_bmcs_saw(site):
@@ -83,7 +85,7 @@ def what_the_bmcs_saw(site):
     assert max(resets) == 1
     assert sum(resets) > MACHINES / 2
     assert max(ledger.most_users for ledger in ledgers) == 1
-    assert max(ledger.most_refused_in_a_row for ledger in ledgers) == CONFIRMED
+    assert 1 <= max(ledger.most_refused_in_a_row for ledger in ledgers) <= CONFIRMED
     assert sum(ledger.graceful_resets for ledger in ledgers) == 0
     assert sum(ledger.sessions_expired for ledger in ledgers) == 0
     return sum(resets)
