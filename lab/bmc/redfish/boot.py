@@ -29,8 +29,7 @@ class BootOverride:
 
     def shown(self, *, armed: bool) -> dict[str, str]:
         """What `Boot` says. armed: whether the next boot of the machine is from the network."""
-        if self._holds(self._set) and not armed:  # there was a boot
-            self._set |= {ENABLED: DISABLED, TARGET: NOTHING}
+        self._refresh(armed=armed)
         return {name: value for name, value in self._set.items() if name != MODE or self._traits.boot_modes}
 
     def changed(self, asked: Document) -> Mapping[str, str]:
@@ -45,10 +44,14 @@ class BootOverride:
             raise Refused(400, "PropertyNotWritable", f"The property {names} cannot be written so.")
         return {name: self._value(name, value) for name, value in boot.items()}
 
-    def set(self, changes: Mapping[str, str]) -> bool:
-        """Change it; whether the next boot is to be from the network."""
+    def arms(self, changes: Mapping[str, str], *, armed: bool) -> bool:
+        """Whether the next boot is to be from the network once it is so changed."""
+        self._refresh(armed=armed)
+        return self._holds({**self._set, **changes})
+
+    def set(self, changes: Mapping[str, str]) -> None:
+        """Change it, once the machine is armed, or is not."""
         self._set |= changes
-        return self._holds(self._set)
 
     def _value(self, name: str, value: object) -> str:
         allowed = {ENABLED: (ONCE, DISABLED), TARGET: (NOTHING, PXE), MODE: self._traits.boot_modes}.get(name)
@@ -57,6 +60,10 @@ class BootOverride:
         if not isinstance(value, str) or value not in allowed:
             raise Refused(400, "PropertyValueNotInList", f"The value {value!r:.50} of {name} is not in the list.")
         return value
+
+    def _refresh(self, *, armed: bool) -> None:
+        if self._holds(self._set) and not armed:  # there was a boot
+            self._set |= {ENABLED: DISABLED, TARGET: NOTHING}
 
     @staticmethod
     def _holds(values: Mapping[str, str]) -> bool:

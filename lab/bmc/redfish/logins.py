@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -153,6 +152,6 @@ def _decoded(encoded: str) -> tuple[str, str]:
     """User and password of BasicAuth; empty ones where it is none."""
     try:
         username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return "", ""
     return username, password

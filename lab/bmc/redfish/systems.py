@@ -91,10 +91,11 @@ class System:
             raise NoAnswer
 
     async def _set_boot(self, changes: Mapping[str, str]) -> None:
-        if self.boot.set(changes):
+        if self.boot.arms(changes, armed=self._chassis.armed):
             await self._press(Button.PXE_BOOT)
         else:
             self._chassis.armed = False
+        self.boot.set(changes)
 
     async def _press(self, button: Button) -> None:
         if hold := self.holds.get(button):

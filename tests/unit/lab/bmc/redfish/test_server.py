@@ -103,7 +103,15 @@ def test_method_that_a_resource_does_not_take_is_told_with_those_that_it_takes(m
 
 
 @pytest.mark.parametrize(
-    "headers", [basic(password="wrong"), basic("nobody"), {"authorization": "Basic ###"}, basic("admin", "")]
+    "headers",
+    [
+        basic(password="wrong"),
+        basic("nobody"),
+        basic("admin", ""),
+        {"authorization": "Basic ###"},
+        {"authorization": "Basic \xe9"},
+        {"authorization": "Basic /w=="},
+    ],
 )
 def test_wrong_login_is_refused_and_counted(headers):
     async def scene(asking):

@@ -120,6 +120,31 @@ def test_boot_that_nobody_ordered_ends_the_override_as_well():
     play(scene)
 
 
+def test_change_of_the_mode_after_the_boot_arms_nothing():
+    async def scene(asking):
+        await asking.boot(Enabled="Once", Target="Pxe")
+        asking.traits.if_match = IfMatch.IGNORED
+        asking.machine.armed = False
+        await asking.boot(Mode="Legacy")
+        assert not asking.machine.armed
+
+    assert play(scene).ledger.executed == {Button.PXE_BOOT: 1}
+
+
+def test_held_override_is_not_shown_before_it_is_set():
+    async def scene(asking):
+        hold = asking.bmc.hold(Button.PXE_BOOT)
+        client = asyncio.create_task(asking.boot(Enabled="Once", Target="Pxe"))
+        while not hold.waiting:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        assert await shown(asking) == ("Disabled", "None", "UEFI")
+        hold.release()
+        await client
+        assert await shown(asking) == ("Once", "Pxe", "UEFI")
+
+    play(scene)
+
+
 def test_override_that_is_taken_back_holds_no_more():
     async def scene(asking):
         await asking.boot(Enabled="Once", Target="Pxe")
