@@ -341,6 +341,22 @@ def test_bmcs_that_failed_are_asked_last(bottle: Bottle, monkeypatch: pytest.Mon
     assert asked == ["192.0.2.2:80", "192.0.2.3:80", "192.0.2.1:80"]
 
 
+def test_bmcs_that_failed_are_left_for_the_next_sweep_where_this_one_takes_long(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_bmc(bottle, MACHINE, "192.0.2.1:80")
+    give_bmc(bottle, OTHER, "192.0.2.2:80")
+    dead = FakeBmc(fails={"status": BmcUnreachable("no", executed=False)})
+    opens(monkeypatch, lambda address: dead if address == "192.0.2.1:80" else bottle.bmc)
+    poll.sweep(bottle.services, [MACHINE, OTHER])
+    bottle.services.logins.forget_refused(MACHINE)
+    monkeypatch.setattr(poll, "_SUSPECTS_SHARE", -1.0)
+    assert outcomes(bottle, MACHINE, OTHER) == {poll.Outcome.READ: 1, poll.Outcome.PUT_OFF: 1}
+    assert dead.log.count("status") == 1
+    monkeypatch.setattr(poll, "_SUSPECTS_SHARE", 0.5)
+    assert outcomes(bottle, MACHINE, OTHER) == {poll.Outcome.READ: 1, poll.Outcome.UNREAD: 1}
+
+
 def test_part_that_is_still_read_does_not_begin_again_beside_itself(
     bottle: Bottle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
