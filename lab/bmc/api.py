@@ -40,7 +40,7 @@ class VirtualApiBmc:
         self.status_delay_s = status_delay_s
         self.command_delay_s = command_delay_s
         self.refuse_with: int | None = None
-        self._holds: dict[Button, Hold] = {}
+        self._holds: dict[tuple[Button, bool], Hold] = {}
         self._pressing: set[asyncio.Task[None]] = set()
         self.host = ""
         self.port = 0
@@ -68,9 +68,9 @@ class VirtualApiBmc:
         for pressing in self._pressing:
             pressing.cancel()
 
-    def hold(self, button: Button) -> Hold:
-        """Hold such commands back: they have come in, and are not carried out yet."""
-        held = self._holds[button] = Hold()
+    def hold(self, button: Button, *, done: bool = False) -> Hold:
+        """Hold such commands back: they have come in, and are not carried out yet. done: they are, but not answered."""
+        held = self._holds[button, done] = Hold()
         return held
 
     def set_login(self, username: str, password: str) -> None:
@@ -111,6 +111,8 @@ class VirtualApiBmc:
         self._pressing.add(pressing)
         pressing.add_done_callback(self._pressing.discard)
         await asyncio.shield(pressing)
+        if hold := self._holds.get((button, True)):
+            await hold.passed()
         if self.dice.falls(Fault.DROP_AFTER):
             raise NoAnswer
         return Response()
@@ -118,7 +120,7 @@ class VirtualApiBmc:
     async def _press(self, button: Button) -> None:
         if self.command_delay_s:
             await asyncio.sleep(self.command_delay_s)
-        if hold := self._holds.get(button):
+        if hold := self._holds.get((button, False)):
             await hold.passed()
         self.ledger.pressed(button)
         self._chassis.commanded(button)

@@ -71,8 +71,8 @@ class VirtualBmc(Protocol):
     async def stop(self) -> None:
         """Stop listening, and forget what was told and not done yet."""
 
-    def hold(self, button: Button) -> Hold:
-        """Hold such commands back: they have come in, and are not carried out yet."""
+    def hold(self, button: Button, *, done: bool = False) -> Hold:
+        """Hold such commands back: they have come in, and are not carried out yet. done: they are, but not answered."""
 
     def set_login(self, username: str, password: str) -> None:
         """Make this user, or give it this password."""

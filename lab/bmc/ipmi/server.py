@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, cast
 
@@ -42,7 +43,7 @@ class VirtualIpmiBmc:
         self.sessions = Sessions(self.ledger)
         self._login = Login(self.sessions, self.dice, self.ledger)
         self._commands = Commands(chassis, self.dice, self.ledger, self.sessions)
-        self._holds: dict[Button, Hold] = {}
+        self._holds: dict[tuple[Button | None, bool], Hold] = {}
         self._held: set[asyncio.Task[None]] = set()
         self._socket: asyncio.DatagramTransport | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -70,9 +71,9 @@ class VirtualIpmiBmc:
         for held in self._held:
             held.cancel()
 
-    def hold(self, button: Button) -> Hold:
-        """Hold such commands back: they have come in, and are not carried out yet."""
-        held = self._holds[button] = Hold()
+    def hold(self, button: Button, *, done: bool = False) -> Hold:
+        """Hold such commands back: they have come in, and are not carried out yet. done: they are, but not answered."""
+        held = self._holds[button, done] = Hold()
         return held
 
     def set_login(self, username: str, password: str) -> None:
@@ -131,24 +132,26 @@ class VirtualIpmiBmc:
             return
         self.sessions.used(session)
         button = self._commands.came_in(session, request)
-        if button and (hold := self._holds.get(button)):
-            self._wait(hold, session, request, peer)
-        else:
-            self._carry_out(session, request, peer)
+        self._past(self._holds.get((button, False)), lambda: self._carry_out(button, session, request, peer))
 
-    def _wait(self, hold: Hold, session: Session, request: Request, peer: Peer) -> None:
+    def _past(self, hold: Hold | None, act: Callable[[], None]) -> None:
+        """Act, once a hold is passed."""
+        if hold is None:
+            act()
+            return
+
         async def wait() -> None:
             await hold.passed()
-            self._carry_out(session, request, peer)
+            act()
 
         held = asyncio.get_running_loop().create_task(wait())
         self._held.add(held)
         held.add_done_callback(self._held.discard)
 
-    def _carry_out(self, session: Session, request: Request, peer: Peer) -> None:
+    def _carry_out(self, button: Button | None, session: Session, request: Request, peer: Peer) -> None:
         answer = self._commands.carry_out(session, request)
         if not answer.lost:
-            self._reply(session, request, answer, peer)
+            self._past(self._holds.get((button, True)), lambda: self._reply(session, request, answer, peer))
 
     def _reply(self, session: Session, request: Request, answer: Answer, peer: Peer) -> None:
         if session.keys is None:

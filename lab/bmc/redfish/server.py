@@ -88,11 +88,11 @@ class VirtualRedfishBmc:
         for system in self._systems.values():
             system.stop()
 
-    def hold(self, button: Button) -> Hold:
-        """Hold such commands back: they have come in, and are not carried out yet."""
+    def hold(self, button: Button, *, done: bool = False) -> Hold:
+        """Hold such commands back: they have come in, and are not carried out yet. done: they are, but not answered."""
         held = Hold()
         for system in self._systems.values():
-            system.holds[button] = held
+            system.holds[button, done] = held
         return held
 
     def set_login(self, username: str, password: str) -> None:

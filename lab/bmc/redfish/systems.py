@@ -31,7 +31,7 @@ class System:
     def __init__(self, path: str, machine_id: str, chassis: Chassis, service: Service) -> None:
         self.path = path
         self.machine_id = machine_id
-        self.holds: dict[Button, Hold] = {}
+        self.holds: dict[tuple[Button, bool], Hold] = {}
         self.boot = BootOverride(service.traits)
         self._chassis = chassis
         self._traits, self._dice, self._ledger = service.traits, service.dice, service.ledger
@@ -55,7 +55,7 @@ class System:
         self._ledger.called(Button.PXE_BOOT)
         self._match(request.headers.get("if-match"))
         changes = self.boot.changed(read_body(request.body))
-        await self._carry_out(lambda: self._set_boot(changes))
+        await self._carry_out(Button.PXE_BOOT, lambda: self._set_boot(changes))
         return done()
 
     async def reset(self, request: Request) -> Response:
@@ -70,7 +70,7 @@ class System:
         if kind not in self._traits.reset_types:
             raise Refused(400, "ActionParameterValueNotInList", f"The value {kind} is not in the list of ResetType.")
         self._fitting(button)
-        await self._carry_out(lambda: self._press(button))
+        await self._carry_out(button, lambda: self._press(button))
         return done()
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ class System:
         for task in self._doing:
             task.cancel()
 
-    async def _carry_out(self, deed: Callable[[], Coroutine[None, None, None]]) -> None:
+    async def _carry_out(self, button: Button, deed: Callable[[], Coroutine[None, None, None]]) -> None:
         if self._dice.falls(Fault.EXPLICIT):
             raise Refused(500, "InternalError", "The request failed due to an internal service error.")
         if self._dice.falls(Fault.SILENT):
@@ -87,6 +87,8 @@ class System:
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
         await asyncio.shield(task)
+        if hold := self.holds.get((button, True)):
+            await hold.passed()
         if self._dice.falls(Fault.DROP_AFTER):
             raise NoAnswer
 
@@ -98,7 +100,7 @@ class System:
         self.boot.set(changes)
 
     async def _press(self, button: Button) -> None:
-        if hold := self.holds.get(button):
+        if hold := self.holds.get((button, False)):
             await hold.passed()
         self._ledger.pressed(button)
         self._chassis.commanded(button)

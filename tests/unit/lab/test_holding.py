@@ -93,6 +93,22 @@ def test_held_bmc_command_is_carried_out_although_its_sender_is_gone():
     asyncio.run(run())
 
 
+def test_bmc_command_whose_answer_is_held_is_carried_out_at_once():
+    async def run():
+        chassis = Chassis()
+        bmc = VirtualApiBmc(chassis)
+        hold = bmc.hold(Button.POWER_ON, done=True)
+        sender = asyncio.ensure_future(bmc.handle(Request("POST", "/poweron")))
+        await until_held(hold)
+        assert chassis.pressed == [Button.POWER_ON]
+        assert not sender.done()
+        hold.release()
+        assert (await sender).status == 200
+        assert chassis.pressed == [Button.POWER_ON]
+
+    asyncio.run(run())
+
+
 def test_commands_that_are_not_held_pass():
     async def run():
         chassis = Chassis()

@@ -185,6 +185,22 @@ def test_held_command_has_come_in_and_is_done_when_let_go():
     assert bmc.ledger.executed[Button.REBOOT] == 1
 
 
+def test_command_whose_answer_is_held_is_done_at_once():
+    async def scene(wire):
+        hold = wire.bmc.hold(Button.REBOOT, done=True)
+        console = await Console(wire).login()
+        answer = await console.ask(0, 2, b"\x02")
+        before = (answer, hold.waiting, wire.bmc.ledger.executed[Button.REBOOT])
+        hold.release()
+        await asyncio.sleep(MOMENT_S)
+        return before, console.read(wire.came[0][0])
+
+    said, bmc, _ = run(scene, chassis=Chassis(powered_on=True))
+
+    assert said == ((None, 1, 1), (0, b""))
+    assert bmc.ledger.executed[Button.REBOOT] == 1
+
+
 def test_held_command_is_forgotten_by_a_bmc_that_is_stopped():
     async def scene(wire):
         hold = wire.bmc.hold(Button.POWER_ON)

@@ -239,6 +239,20 @@ def test_held_command_is_done_when_it_is_released_though_its_client_has_gone():
     assert play(scene).ledger.executed == {Button.POWER_ON: 1}
 
 
+def test_command_whose_answer_is_held_is_done_at_once():
+    async def scene(asking):
+        hold = asking.bmc.hold(Button.POWER_ON, done=True)
+        client = asyncio.create_task(asking.reset("On"))
+        while not hold.waiting:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        assert asking.machine.powered_on
+        assert not client.done()
+        hold.release()
+        assert (await client).status == 204
+
+    assert play(scene).ledger.executed == {Button.POWER_ON: 1}
+
+
 def test_bmc_of_several_machines_lists_them_and_does_what_is_told_to_the_one_alone():
     other = FleetMachine("00000000-0000-4000-8000-000000000001")
 
