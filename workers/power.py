@@ -24,8 +24,8 @@ from workers.celery_app import app
 from workers.errors import BmcStateUnknown, NotRecorded
 from workers.keeper import DecideAnew, LeaseLost
 from workers.operation import perform
-from workers.power_turn import power_turn
-from workers.turn import Procedure, Turn
+from workers.power_turn import PowerTurn, power_turn
+from workers.turn import NotDue, Procedure, Turn
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ def power_on(turn: Turn) -> str:
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
     armed = arm_pxe(turn) if turn.operation.pxe else ""
     turn.guard.check()
-    with power_turn(turn):
+    with power_turn(turn) as held:
         put_back = [_record_power(turn, PowerState.ON)]
         if requested:
             try:
@@ -52,7 +52,7 @@ def power_on(turn: Turn) -> str:
             except (OmniError, LeaseLost, redis.RedisError):
                 _put_back(put_back)
                 raise
-        send(turn, turn.bmc.power_on, put_back)
+        send(turn, turn.bmc.power_on, put_back, held)
     wait_for(turn, PowerState.ON)
     return f"powered on{armed}"
 
@@ -85,15 +85,18 @@ class Undo:
     act: Callable[[], None]
 
 
-def send(turn: Turn, command: Callable[[], None], put_back: list[Undo]) -> None:
+def send(turn: Turn, command: Callable[[], None], put_back: list[Undo], held: PowerTurn | None = None) -> None:
     """Send one power command; undo the records where it was surely not carried out.
 
+    held: the moment for it, where the machine will draw power.
     Raises NotRecorded where it was not sent and a reboot stands recorded all the same.
     """
     try:
         turn.check_wish()
+        if held is not None:
+            held.check()
         turn.about_to_act()
-    except (DecideAnew, LeaseLost, OmniError, redis.RedisError) as reason:
+    except (NotDue, DecideAnew, LeaseLost, OmniError, redis.RedisError) as reason:
         if Kind.REBOOT_STATUS in _put_back(put_back):  # surely not sent
             words = f"the command was not sent ({type(reason).__name__}), and the record of it could not be taken back"
             raise NotRecorded(words) from None

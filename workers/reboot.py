@@ -26,8 +26,8 @@ def reboot(turn: Turn) -> str:
     requested = turn.machine.infra_machine.requested_reboot_id if turn.machine.infra_machine else ""
     armed = arm_pxe(turn) if turn.operation.pxe else ""
     turn.guard.check()
-    with power_turn(turn):
-        send(turn, turn.bmc.reboot, [_record(turn, requested)])
+    with power_turn(turn) as held:
+        send(turn, turn.bmc.reboot, [_record(turn, requested)], held)
     wait_for(turn, PowerState.ON)
     return f"rebooted{armed}: {turn.operation.reason}"
 

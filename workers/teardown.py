@@ -58,7 +58,7 @@ def _reboot_into_agent(turn: Turn) -> bool:
         with power_turn(turn):
             turn.services.omni.update(Kind.REBOOT_STATUS, turn.machine.id, lambda _: None, create=True)
             turn.services.omni.teardown(Kind.REBOOT_STATUS, turn.machine.id)
-            turn.about_to_act()
+            turn.about_to_act()  # late or not: with the mark set, nobody would come back to reset it
             turn.bmc.reboot()
         wait_for(turn, PowerState.ON)
     except (BmcError, BmcStateUnknown) as error:

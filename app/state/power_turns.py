@@ -109,6 +109,11 @@ class PowerTurns:
         self._take = client.register_script(_TAKE_LUA)
         self._give_back = client.register_script(_GIVE_BACK_LUA)
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._most > 0
+
     def ask(self, machine_id: str) -> float:
         """Stand in the line: 0 where the machine is called now, which has a queued mark; else how long it waits (s)."""
         if not self._most:

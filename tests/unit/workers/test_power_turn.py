@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from app.machine.model import Phase, PowerState
 from app.omni.kinds import Kind
+from app.state.connection import now_ms
 from app.state.power_turns import NEXT, PowerTurns
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import power
@@ -26,7 +28,8 @@ OTHER = "4c4c4544-0042-3510-8051-000000000000"
 def slept(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Six power-ons a minute; what tasks have slept for their turn."""
     found: list[float] = []
-    monkeypatch.setattr("workers.power_turn.time", SimpleNamespace(sleep=found.append))
+    clock = SimpleNamespace(sleep=found.append, monotonic=time.monotonic)
+    monkeypatch.setattr("workers.power_turn.time", clock)
     monkeypatch.setattr(power, "REACHED_WITHIN_S", 0.05)
     bottle.services = replace(bottle.services, power_turns=PowerTurns(bottle.services.redis, 6))
     worker_services.use(bottle.services)
@@ -135,6 +138,36 @@ def test_omni_that_does_not_record_the_command_costs_no_turn(
     assert run(power_on_task)[1].startswith("skipped: Omni cannot be reached")
     assert bottle.bmc.commands == []
     assert not used(bottle)
+
+
+@pytest.mark.parametrize(("prepare", "task"), CASES[:2])
+@pytest.mark.parametrize("taken", [False, True])
+def test_moment_that_passes_while_omni_falters_is_no_good_for_the_command(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, slept: list[float], prepare: Any, task: Any, *, taken: bool
+) -> None:
+    prepare(bottle)
+    before = {kind: bottle.omni.stored.get((kind, MACHINE)) for kind in (Kind.POWER_OPERATION, Kind.REBOOT_STATUS)}
+    clock = SimpleNamespace(now_s=0.0)
+    monkeypatch.setattr("workers.power_turn.time", SimpleNamespace(sleep=slept.append, monotonic=lambda: clock.now_s))
+    update: Any = bottle.omni.update
+
+    def slow(kind: Kind, *args: Any, **options: Any) -> Any:
+        if clock.now_s == 0 and kind in before:
+            clock.now_s = 3.0
+            now = now_ms(bottle.services.redis)  # as if the time for the next had come, and it had been taken or not
+            bottle.services.redis.set(NEXT, now + 9_000 if taken else now - 1)
+        return update(kind, *args, **options)
+
+    monkeypatch.setattr(bottle.omni, "update", slow)
+    words = run(task)[1]
+    if not taken:
+        assert bottle.bmc.commands[-1] in ("on", "reboot")
+        assert used(bottle)
+        return
+    assert words.startswith("skipped: it waits for its turn") and {"on", "reboot"}.isdisjoint(bottle.bmc.commands)
+    for kind, stood in before.items():
+        stands = bottle.omni.stored.get((kind, MACHINE))
+        assert stands is None or stands.spec == (stood.spec if stood else type(stands.spec)())
 
 
 def test_power_off_waits_for_no_turn(bottle: Bottle, slept: list[float]) -> None:
