@@ -169,6 +169,20 @@ def test_dropped_answer_is_a_connection_that_ends_for_sushy(served):
     assert served.ledger.executed == {Button.POWER_ON: 1}
 
 
+def test_without_a_certificate_it_speaks_plain_http():
+    async def story():
+        machine = FleetMachine(machine_id(0))
+        bmc = VirtualRedfishBmc(machine, machine.machine_id)
+        await bmc.serve()
+        try:
+            url = f"http://{bmc.host}:{bmc.port}/redfish/v1/"
+            return await asyncio.to_thread(requests.get, url, timeout=LIMIT_S)
+        finally:
+            await bmc.stop()
+
+    assert asyncio.run(story()).json()["UUID"] == machine_id(0)
+
+
 def test_stop_ends_connections_that_wait_for_an_answer(served):
     served.bmc.status_delay_s = LIMIT_S
     with ThreadPoolExecutor(1) as pool:

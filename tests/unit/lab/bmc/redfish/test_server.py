@@ -127,7 +127,10 @@ def test_changed_password_holds_at_once():
     async def scene(asking):
         asking.bmc.set_login("admin", "new")
         assert (await asking.get()).status == 401
+        asking.bmc.set_login("other", "one")
+        assert asking.ledger.refused_in_a_row == 0  # what was refused before says nothing of the new login
         assert (await asking.get(headers=basic(password="new"))).status == 200
+        assert (await asking.get(headers=basic("other", "one"))).status == 200
         asking.bmc.remove_login("admin")
         assert (await asking.get(headers=basic(password="new"))).status == 401
 
