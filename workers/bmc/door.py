@@ -46,7 +46,7 @@ class BmcDoor:
         Args:
             machine_id: the machine, with which the BMC's notes stand.
             configuration: address and login.
-            waits: for its turn where somebody else uses the BMC, for up to TURN_WITHIN_S; else that is BmcInUse.
+            waits: for its turn where somebody else uses the BMC, for up to TURN_WITHIN_S and the pause; else that is BmcInUse.
 
         Raises:
             BmcError: nothing was done.
@@ -67,7 +67,8 @@ class BmcDoor:
         self._leases.note(machine_id, {FOUND: "", REFUSED: "", NEXT: ""})
 
     def _take(self, machine_id: str, place: str, *, waits: bool) -> Taken:
-        deadline_s, pause_s = time.monotonic() + TURN_WITHIN_S, _FIRST_LOOK_S
+        within_s, pause_s = TURN_WITHIN_S + self._settings.ipmi_min_interval_s, _FIRST_LOOK_S
+        deadline_s = time.monotonic() + within_s
         while True:
             answer = self._leases.take(machine_id, place)
             if isinstance(answer, Taken):

@@ -254,6 +254,15 @@ def test_pause_follows_an_ipmi_session_and_no_other_kind(site: Site) -> None:
     assert not site.redis.exists(PAUSE)
 
 
+def test_who_waits_outlasts_the_pause_however_long_it_is(site: Site) -> None:
+    site.settings = replace(site.settings, ipmi_min_interval_s=0.4)  # longer than an operation waits for its turn
+    site.door().open(MACHINE, LOGIN).close()
+    began_s = time.monotonic()
+    site.door().open(MACHINE, LOGIN).close()
+    assert 0.35 < time.monotonic() - began_s
+    assert len(site.opened) == 2
+
+
 def test_pause_follows_a_login_that_ipmi_did_not_answer(site: Site) -> None:
     site.fails = BmcUnreachable("no answer", executed=False)
     with pytest.raises(BmcUnreachable):
