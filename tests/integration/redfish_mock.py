@@ -71,8 +71,7 @@ class RedfishMock:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(), bind_and_activate=True)
         self._server.daemon_threads = True
         if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
+            context = tls if isinstance(tls, ssl.SSLContext) else served_with(tls)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._tls = bool(tls)
         self.port = self._server.server_address[1]
@@ -164,7 +163,9 @@ class RedfishMock:
                 if answer.cut:
                     self.close_connection = True
                     return
-                content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body or {}).encode()
+                content = answer.body
+                if not isinstance(content, bytes):
+                    content = json.dumps(content or {}, ensure_ascii=False).encode()
                 content = b"" if answer.status == 204 else content
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
@@ -181,6 +182,13 @@ class RedfishMock:
                 pass
 
         return Handler
+
+
+def served_with(files):
+    """A context with this certificate and its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    return context
 
 
 def first(count, answer, match):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -187,7 +188,7 @@ class _Connector(Connector):  # type: ignore[misc]  # sushy has no types
 
     def __init__(self, line: Line, origin: str, username: str, password: str) -> None:
         # One try: 0 stands for three, and more for more. The line checks certificates.
-        super().__init__(origin, verify=True, server_side_retries=1, response_callback=_check)
+        super().__init__(origin, verify=True, server_side_retries=1, response_callback=self._check)
         self.origin = origin
         session: requests.Session = self._session
         session.trust_env = False  # a proxy of the environment would get the login
@@ -195,7 +196,9 @@ class _Connector(Connector):  # type: ignore[misc]  # sushy has no types
         session.mount("http://", line)
         session.headers["Connection"] = "keep-alive"
         # As bytes, since requests would write it in Latin-1, which has not all letters.
-        self.set_http_basic_auth(username.encode(), password.encode())
+        user, secret = username.encode(), password.encode()
+        self.set_http_basic_auth(user, secret)
+        self._secrets = [part for part in (b64encode(b"%b:%b" % (user, secret)), secret) if part]
 
     def ask(
         self,
@@ -211,11 +214,14 @@ class _Connector(Connector):  # type: ignore[misc]  # sushy has no types
         )
         return response
 
-
-def _check(response: requests.Response) -> None:
-    """Raise Refused where the answer is an error, before sushy looks at it."""
-    if response.status_code >= 400:
-        raise Refused(read_refusal(response.status_code, response.content))
+    def _check(self, response: requests.Response) -> None:
+        """Raise Refused where the answer is an error, before sushy looks at it; some repeat what they were sent."""
+        if response.status_code < HTTPStatus.BAD_REQUEST:
+            return
+        content = response.content
+        for secret in self._secrets:
+            content = content.replace(secret, b"(login)")
+        raise Refused(read_refusal(response.status_code, content))
 
 
 def content_of(response: requests.Response) -> dict[str, Any]:
