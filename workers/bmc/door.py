@@ -46,7 +46,8 @@ class BmcDoor:
         Args:
             machine_id: the machine, with which the BMC's notes stand.
             configuration: address and login.
-            waits: for its turn where somebody else uses the BMC, for up to TURN_WITHIN_S and the pause; else that is BmcInUse.
+            waits: for its turn where somebody else uses the BMC, for TURN_WITHIN_S and the pause at most; else that is
+                BmcInUse.
 
         Raises:
             BmcError: nothing was done.
