@@ -8,7 +8,7 @@ import sys
 
 from app import cli
 
-REACHED_WITHIN_S = 6.0
+REACHED_WITHIN_S = 4.0
 BACKOFF_S = (1.0,)
 
 if __name__ == "__main__":

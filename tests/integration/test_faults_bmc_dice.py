@@ -84,6 +84,7 @@ def what_the_bmcs_saw(site):
     resets = [ledger.executed[Button.REBOOT] for ledger in ledgers]
     assert max(resets) == 1
     assert sum(resets) > MACHINES / 2
+    assert sum(ledger.calls[f"resent {button.value}"] for ledger in ledgers for button in Button) == 0
     assert max(ledger.most_users for ledger in ledgers) == 1
     assert 1 <= max(ledger.most_refused_in_a_row for ledger in ledgers) <= CONFIRMED
     assert sum(ledger.graceful_resets for ledger in ledgers) == 0
