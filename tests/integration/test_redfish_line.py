@@ -151,7 +151,13 @@ def test_answer_that_is_no_redfish_is_an_error_of_ours(raw, answer):
     assert len(str(caught.value)) < 400
 
 
-def test_status_is_cut_short_and_the_command_is_done_all_the_same(make):
+def test_answer_that_is_cut_short_is_not_taken_for_the_whole(raw):
+    server = raw(OK + b'Content-Length: 900\r\n\r\n{"PowerState": "On"}')
+    with pytest.raises(BmcUnreachable):
+        server.session.power_state()
+
+
+def test_command_whose_answer_is_cut_short_is_done_all_the_same(make):
     bmc = make()
     bmc.hook(lambda asked: bmc.reset("On") and Answer(200, b"{}", {"Content-Length": "900"}) if asked.body else None)
     bmc.session(KNOWN).power_on()  # its status says so, and nobody needs the body

@@ -94,11 +94,12 @@ def test_system_with_the_machines_uuid_is_used_among_several(bmc):
 
 def test_systems_on_several_pages_are_all_looked_at_and_a_circle_of_pages_ends(bmc):
     bmc.documents["/redfish/v1/Systems"] = {"Members": [], "Members@odata.nextLink": "/redfish/v1/more"}
-    bmc.documents["/redfish/v1/more"] = {"Members": [None, {}], "Members@odata.nextLink": "/redfish/v1/Systems"}
+    bmc.documents["/redfish/v1/more"] = {"Members": [], "Members@odata.nextLink": "/redfish/v1/Systems"}
     with pytest.raises(BmcNoSystem) as caught:
         bmc.session().power_state()
     assert caught.value.executed is False
-    bmc.documents["/redfish/v1/more"]["Members"].append({"@odata.id": SYSTEM})
+    assert bmc.count("GET /redfish/v1/more") == 1
+    bmc.documents["/redfish/v1/more"]["Members"] = [None, {}, {"@odata.id": SYSTEM}]
     assert bmc.session().power_state() is PowerState.OFF
 
 

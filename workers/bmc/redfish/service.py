@@ -191,7 +191,7 @@ class _Connector(Connector):  # type: ignore[misc]  # sushy has no types
         super().__init__(origin, verify=True, server_side_retries=1, response_callback=self._check)
         self.origin = origin
         session: requests.Session = self._session
-        session.trust_env = False  # a proxy of the environment would get the login
+        session.trust_env = False  # no look for proxies and .netrc with each request: a line uses neither
         session.mount("https://", line)
         session.mount("http://", line)
         session.headers["Connection"] = "keep-alive"
