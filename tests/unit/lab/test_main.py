@@ -7,6 +7,7 @@ from lab import options as lab_options
 from lab.bmc.dice import Odds
 from lab.places import flower_place, pages_place
 from lab.product import child_environment
+from lab.rack_bmcs import RackError
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +148,22 @@ def test_provider_gets_no_option_from_the_environment():
 
     assert set(child) == {"HOME", "PYTHONPATH"}
     assert child["PYTHONPATH"].split(os.pathsep)[-1] == "/x"
+
+
+def test_rack_that_cannot_be_is_said_with_the_remedy_and_leaves_nothing_behind(monkeypatch, capsys, tmp_path):
+    class NoRack:
+        def __init__(self, options):
+            pass
+
+        async def __aenter__(self):
+            raise RackError("no such address; `--bmc-kinds=api` does without")
+
+        async def __aexit__(self, *_):
+            pass
+
+    monkeypatch.setattr(lab_main, "Rack", NoRack)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert lab_main.run(["--once"]) == 1
+    assert capsys.readouterr().err == "omni-metal lab: no such address; `--bmc-kinds=api` does without\n"
+    assert list(tmp_path.iterdir()) == []
