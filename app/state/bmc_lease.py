@@ -15,18 +15,21 @@ import redis
 
 from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, found_of, trouble_of
 from app.state.logins import REFUSED, WORKED
-from app.state.mirror_keys import machine_key
+from app.state.mirror_keys import QUARANTINE, machine_key
 
 # As that of a machine: Redis may be away for some seconds, and a dead holder's BMC is free when its machine is.
 LEASE_MS = 30_000
 
-# A lease or a pause that would live for longer than it may stands from before the clock was put back.
+# A lease or a pause that would live for longer than it may stands from before the clock was put back. Where it was put
+# forward, or Redis was emptied, leases have ended that somebody still holds: nobody else gets one until those are back.
 _TAKE_LUA = """
 local function left(key, most)
   local ms = redis.call('PTTL', key)
   if ms > most or ms == -1 then redis.call('PEXPIRE', key, most) return most end
   return ms
 end
+local settles = redis.call('PTTL', KEYS[4])
+if settles > 0 then return {'settles', settles} end
 local held = left(KEYS[1], tonumber(ARGV[2]))
 if held > 0 then return {'held', held} end
 local pause = left(KEYS[2], tonumber(ARGV[3]))
@@ -73,10 +76,15 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """The BMC cannot be had now. left_ms: at the latest it can then; paused: it is only let rest between sessions."""
+    """The BMC cannot be had now.
+
+    left_ms: at the latest it can then. paused: it is only let rest between sessions.
+    settling: Redis was emptied or its clock put forward or back, and who uses the BMC is not known.
+    """
 
     left_ms: int
-    paused: bool
+    paused: bool = False
+    settling: bool = False
 
 
 class BmcLeases:
@@ -98,7 +106,7 @@ class BmcLeases:
             keys=_keys(place, machine_id), args=[token, LEASE_MS, self._pause_ms, *fields]
         )
         if how != b"taken":
-            return InUse(int(number), paused=how == b"pause")
+            return InUse(int(number), paused=how == b"pause", settling=how == b"settles")
         refused, worked, found, trouble, next_note = rows[0]
         said = found_of(found), trouble_of(trouble, next_note)
         return Taken(machine_id, place, token, int(number), refused, worked, *said)
@@ -126,4 +134,4 @@ class BmcLeases:
 
 
 def _keys(place: str, machine_id: str) -> list[str]:
-    return [f"om:bmc:{place}", f"om:bmc-pause:{place}", machine_key(machine_id)]
+    return [f"om:bmc:{place}", f"om:bmc-pause:{place}", machine_key(machine_id), QUARANTINE]

@@ -82,6 +82,8 @@ class BmcDoor:
 
 
 def _why(answer: InUse, place: str) -> str:
+    if answer.settling:
+        return f"the BMC at {place} may be in use: Redis was emptied, or its clock was put forward or back"
     if answer.paused:
         return f"the BMC at {place} is let rest between two sessions (--ipmi-min-interval)"
     return f"the BMC at {place} has one user at a time, and is in use by another operation or the power sweep"

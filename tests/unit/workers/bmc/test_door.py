@@ -17,7 +17,7 @@ from app.state.bmc_lease import BmcLeases
 from app.state.bmc_notes import BmcFound, BmcTrouble, noted
 from app.state.connection import as_fields, now_ms
 from app.state.logins import RefusedLogins
-from app.state.mirror_keys import machine_key
+from app.state.mirror_keys import QUARANTINE, machine_key
 from app.state.secrets import Sealer
 from config.settings import Settings
 from tests.unit.workers.conftest import MACHINE, FakeBmc
@@ -147,6 +147,20 @@ def test_lease_from_before_the_clock_was_put_back_is_cut_to_its_lifetime(site: S
     with pytest.raises(BmcInUse):
         site.door().open(MACHINE, LOGIN, waits=False)
     assert site.redis.pttl(LEASE) <= 30_000
+
+
+def test_nobody_gets_a_bmc_while_its_user_may_have_lost_its_lease_with_redis_or_its_clock(site: Site) -> None:
+    first = site.door().open(MACHINE, LOGIN)
+    site.redis.flushall()
+    site.redis.set(QUARANTINE, 1, px=15_000)
+    with pytest.raises(BmcInUse, match="may be in use"):
+        site.door().open(OTHER, LOGIN, waits=False)
+    first.power_off()  # its user takes it again
+    site.redis.delete(QUARANTINE)
+    with pytest.raises(BmcInUse, match="one user at a time"):
+        site.door().open(OTHER, LOGIN, waits=False)
+    first.close()
+    assert len(site.opened) == 1
 
 
 @pytest.mark.parametrize("command", ["power_on", "power_off", "reboot", "arm_pxe"])
