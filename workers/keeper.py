@@ -51,8 +51,6 @@ class Guard:
 
     def check_still_ours(self) -> None:
         """Record what was done only if no higher number was given out. Raises LeaseLost."""
-        if self._lost or time.monotonic() - self._renewed_s > LEASE_MS / 1000:
-            raise LeaseLost("the lease on the machine was lost")
         try:
             highest = self._leases.fence(self.lease.machine_id)
         except redis.RedisError as error:
@@ -60,6 +58,9 @@ class Guard:
         if highest > self.lease.fence:
             self._lost = True
             raise LeaseLost("a later operation has taken the machine")
+        # Asked after the answer: where the host stood still meanwhile, that is from before.
+        if self._lost or time.monotonic() - self._renewed_s > LEASE_MS / 1000:
+            raise LeaseLost("the lease on the machine was lost")
 
     def renew(self) -> None:
         """Renew once. A Redis that does not answer leaves the lease as it is until its time is over."""

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import redis
 import structlog
 
-from app.machine.model import OperationName, PowerState
+from app.machine.model import OperationName, PowerOperation, PowerState
 from app.omni.errors import OmniError, OmniUnavailable
 from app.omni.kinds import Kind
 from app.omni.resource import Draft, Resource
+from app.omni.resources import to_model
 from config.celery import QUEUE_BMC
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError
 from workers.celery_app import app
@@ -180,7 +181,15 @@ def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Undo:
             spec.ClearField("last_reboot_timestamp")
 
     written = _patiently(lambda: turn.store(Kind.REBOOT_STATUS, record))
-    return Undo(written.kind, lambda: _restore(turn, written, restore))
+    return Undo(written.kind, lambda: None if _powered_on_since(turn) else _restore(turn, written, restore))
+
+
+def _powered_on_since(turn: Turn) -> bool:
+    """Whether a later operation has powered the machine on, which fulfils a reboot that stands recorded."""
+    resource = turn.services.omni.get(Kind.POWER_OPERATION, turn.machine.id)
+    record = to_model(resource) if resource else None
+    on_at = record.last_power_on_timestamp if isinstance(record, PowerOperation) else None
+    return on_at is not None and on_at > turn.machine.now
 
 
 def _patiently(write: Callable[[], _Written]) -> _Written:

@@ -113,6 +113,7 @@ class Turn:
         """The last check before a power command. Raises LeaseLost, DecideAnew."""
         self.guard.check()
         self.services.power_notes.acted(self.machine.id)
+        self.guard.check()  # nothing may come between this and the command, such as a host that stands still
 
 
 @contextmanager

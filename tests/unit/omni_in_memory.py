@@ -69,7 +69,7 @@ class InMemoryOmni:
         self._called("update")
         if (kind, machine_id) not in self.stored and not create:
             raise NotFound("Update", f"{kind.value}/{machine_id}", "there is no such resource")
-        return self._store(kind, machine_id, edit)
+        return self._store(kind, machine_id, edit, changed_only=True)
 
     def teardown(self, kind: Kind, machine_id: str) -> bool:
         """As the real one."""
@@ -100,10 +100,14 @@ class InMemoryOmni:
 
         return self.update(kind, machine_id, edit)
 
-    def _store(self, kind: Kind, machine_id: str, edit: Callable[[Draft], None]) -> Resource:
+    def _store(
+        self, kind: Kind, machine_id: str, edit: Callable[[Draft], None], *, changed_only: bool = False
+    ) -> Resource:
         before = self.stored.get((kind, machine_id))
         draft = Draft(before or blank(kind, PROVIDER, machine_id))
         edit(draft)
+        if before is not None and changed_only and not draft.changed():
+            return before
         raw = draft.build()
         raw.metadata.version = str(before.version + 1 if before else 1)
         if before is None:

@@ -142,11 +142,12 @@ class HeldBmc:
         try:
             ours = self._leases.extend(self._taken)
         except redis.RedisError as error:
-            if commands and asked_s - self._kept_s > LEASE_MS / 1000:
+            if commands and time.monotonic() - self._kept_s > LEASE_MS / 1000:
                 words = f"Redis does not say whether the BMC is still ours to use ({type(error).__name__})"
                 raise BmcInUse(words, executed=False) from None
             return  # nobody can have taken it yet; and a read does no harm
-        if not ours:
+        # An answer that was waited for longer than the lease lives, as on a host that stood still, says nothing.
+        if not ours or time.monotonic() - asked_s > LEASE_MS / 1000:
             raise BmcInUse(f"somebody else uses the BMC at {self._taken.place} by now", executed=False)
         self._kept_s = asked_s
 

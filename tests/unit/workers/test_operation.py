@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from app.machine.model import OperationName
 from app.omni import errors
 from app.omni.errors import OmniError, OwnerConflict
 from app.omni.kinds import Kind
+from app.state.lease import Leases
 from app.state.mirror import Mirror
 from app.state.secrets import Sealer
 from tests.unit.workers.conftest import MACHINE, Bottle
@@ -173,6 +175,22 @@ def test_renewal_that_comes_after_the_end_does_not_take_the_lease_again(bottle: 
         pass
     guard.renew()  # the keeper had this guard in hand already
     assert bottle.services.leases.current(MACHINE) is None
+
+
+def test_answer_that_waited_for_longer_than_the_lease_lives_lets_nobody_act(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, _ = bottle.services.leases.take(MACHINE, "wipe", "t1")
+    fence, later_s = Leases.fence, time.monotonic() + 31
+
+    def stands_still(leases: Leases, machine_id: str) -> int:
+        answer = fence(leases, machine_id)
+        monkeypatch.setattr(time, "monotonic", lambda: later_s)
+        return answer
+
+    monkeypatch.setattr(Leases, "fence", stands_still)
+    with bottle.services.keeper.hold(lease) as guard, pytest.raises(LeaseLost):
+        guard.check()
 
 
 def test_holder_that_lost_its_lease_records_nothing(bottle: Bottle) -> None:

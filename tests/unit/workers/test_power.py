@@ -459,6 +459,45 @@ def test_reboot_not_sent_for_a_lost_lease_is_put_back_unless_another_was_recorde
     assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == stands
 
 
+def test_woken_power_on_does_not_ask_anew_for_a_reboot_that_a_later_power_on_has_fulfilled(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle, installed=True)
+    bottle.give(Kind.INFRA_MACHINE, requested_reboot_id="r1")
+    bottle.bmc.on = False
+    about_to_act, later = Turn.about_to_act, []
+
+    def stands_still(turn: Turn) -> None:
+        monkeypatch.setattr(Turn, "about_to_act", about_to_act)
+        bottle.services.redis.delete(f"om:lease:{MACHINE}", "om:bmc:192.0.2.1:80")
+        later.append(run(power_on_task))
+        about_to_act(turn)
+
+    monkeypatch.setattr(Turn, "about_to_act", stands_still)
+    assert run(power_on_task)[1].startswith("skipped: a later operation")
+    assert later[0][0] == "SUCCESS" and not later[0][1].startswith("skipped")
+    assert bottle.bmc.commands == ["on"]
+    assert bottle.spec(Kind.REBOOT_STATUS).last_reboot_id == "r1"
+    assert bottle.spec(Kind.POWER_OPERATION).last_power_operation == PowerState.ON
+
+
+def test_command_is_not_sent_where_the_machine_was_taken_while_the_act_was_noted(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(bottle)
+    bottle.bmc.on = False
+    acted = PowerNotes.acted
+
+    def stands_still(notes: PowerNotes, machine_id: str) -> None:
+        acted(notes, machine_id)
+        bottle.services.redis.delete(f"om:lease:{MACHINE}")
+        bottle.services.leases.take(MACHINE, "power_on", "t2")
+
+    monkeypatch.setattr(PowerNotes, "acted", stands_still)
+    assert run(power_on_task)[1].startswith("skipped: a later operation")
+    assert bottle.bmc.commands == ["pxe:uefi"]
+
+
 def test_machine_whose_agent_lives_is_not_reset_for_an_old_reading(bottle: Bottle) -> None:
     bottle.accepted()
     bottle.services.power_notes.acted(MACHINE)

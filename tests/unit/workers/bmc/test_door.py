@@ -13,7 +13,7 @@ import redis
 import structlog.testing
 
 from app.machine.model import BmcConfiguration, Ipmi, PowerState
-from app.state.bmc_lease import BmcLeases
+from app.state.bmc_lease import BmcLeases, Taken
 from app.state.bmc_notes import BmcFound, BmcTrouble, noted
 from app.state.connection import as_fields, now_ms
 from app.state.logins import RefusedLogins
@@ -250,6 +250,29 @@ def test_session_goes_on_while_redis_is_away_but_commands_nothing_after_its_leas
     later_s = held.time.monotonic() + 31
     monkeypatch.setattr(held.time, "monotonic", lambda: later_s)
     assert bmc.power_state() is PowerState.OFF
+    with pytest.raises(BmcInUse) as refused:
+        bmc.power_on()
+    assert refused.value.executed is False
+    bmc.close()
+    assert site.bmc.commands == ["off"]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_command_is_not_sent_where_the_look_at_the_lease_took_longer_than_it_lives(
+    site: Site, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    bmc = site.door().open(MACHINE, LOGIN)
+    bmc.power_off()
+    extend = BmcLeases.extend
+
+    def stands_still(leases: BmcLeases, taken: Taken) -> bool:
+        ours, later_s = extend(leases, taken), held.time.monotonic() + 31
+        monkeypatch.setattr(held.time, "monotonic", lambda: later_s)
+        if not answers:
+            raise redis.TimeoutError
+        return ours
+
+    monkeypatch.setattr(BmcLeases, "extend", stands_still)
     with pytest.raises(BmcInUse) as refused:
         bmc.power_on()
     assert refused.value.executed is False
