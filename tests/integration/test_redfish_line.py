@@ -16,7 +16,7 @@ from tests.unit.tls.certificates import make as certificate
 from workers.bmc.errors import BmcError, BmcLoginUnusable, BmcNotTrusted, BmcRefused, BmcUnreachable
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.redfish import line, service, tls
-from workers.bmc.redfish.session import open_redfish
+from workers.bmc.redfish.session import RedfishBmc, open_redfish
 
 pytestmark = pytest.mark.integration
 
@@ -328,3 +328,20 @@ def test_login_stands_in_no_error_and_no_repr_even_where_the_bmc_repeats_it(make
     told = f"{caught.value!r} {talk!r} {vars(talk)!r}"
     assert PASSWORD not in told
     assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()[:8] not in told
+
+
+def test_command_is_not_sent_where_the_program_stood_still_since_it_asked(make, monkeypatch):
+    mock, monotonic, allowed = make(), time.monotonic, RedfishBmc._allowed
+    bmc = mock.session()
+
+    def stands_still(*args):
+        answer = allowed(*args)
+        monkeypatch.setattr(line.time, "monotonic", lambda: monotonic() + 31)
+        return answer
+
+    monkeypatch.setattr(RedfishBmc, "_allowed", stands_still)
+    with pytest.raises(BmcUnreachable, match="stood still") as refused:
+        bmc.power_on()
+    assert refused.value.executed is False
+    assert mock.executed == []
+    assert mock.count("POST") == 0

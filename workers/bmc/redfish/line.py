@@ -33,6 +33,9 @@ ANSWER_S = 20.0
 MOST_BYTES: Final = 1_048_576
 # BMCs close kept connections after seconds without a word. A command must not be lost on one that goes stale.
 IDLE_S = 1.0
+# Questions come right before a command. Between the two a host may stand still, and others get the machine 20 s later
+# at the earliest, as leases are renewed each 10 s and live for 30 s.
+COMMAND_WITHIN_S = 15.0
 
 
 class CertificateNotTrusted(NotConnected):
@@ -73,6 +76,9 @@ class Line(BaseAdapter):
             AnswerUnfit, Redirected: what was answered is of no use.
         """
         line = self._open()
+        told = bool(self._idle_since_s) and request.method != "GET"
+        if told and time.monotonic() - self._idle_since_s > COMMAND_WITHIN_S:
+            raise NotConnected("this program stood still since it last heard of the BMC")
         end_s = self._end_of(ANSWER_S)
         line.settimeout(ANSWER_S)
         connection = _Connection(self._host, self._port)
