@@ -2,7 +2,7 @@
 
 GET /status tells the power state; POST /poweron, /poweroff, /reboot and /pxeboot press a button. As with a real BMC,
 /reboot does nothing to a machine that is off, and a PXE order holds for one boot. What it was told it does, also when
-whoever told it has gone meanwhile. It knows no login, so the dice have none to refuse.
+whoever told it has gone meanwhile.
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ class VirtualApiBmc:
         if request.method != method:
             return Response.text(f"only {method}\n", 405)
         self.ledger.called(name)
+        if self.dice.falls(Fault.UNAUTHORIZED):
+            return Response.text("who are you?\n", 401)
         if self.dice.falls(Fault.BUSY):
             return Response.text("busy, come again\n", 503)
         return await self._status() if name == "status" else await self._command(Button(name))

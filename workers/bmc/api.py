@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 
 from app.machine.model import PowerState
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcRefused, BmcUnreachable
@@ -11,6 +12,9 @@ from workers.bmc.exchange import MOST_BYTES, AddressUnusable, NotConnected, exch
 from workers.bmc.known import BmcKind, Known
 
 BUSY, REFUSALS = 503, range(400, 500)
+# There is no login that could be locked out. As with the other kinds, the third refusal in a row is believed.
+MOST_REFUSALS = 3
+REFUSED_PAUSE_S = 1.0
 _ERROR_TEXT = 200
 _ADDRESS_TEXT = 100
 
@@ -59,6 +63,15 @@ class ApiBmc:
         """Nothing: each question has a connection of its own, so that none is lost on one that went stale."""
 
     def _ask(self, method: str, path: str) -> bytes:
+        """The body of the answer. What is refused like a wrong login was not carried out, and may be sent again."""
+        for _ in range(MOST_REFUSALS - 1):
+            try:
+                return self._ask_once(method, path)
+            except BmcAuthenticationFailed:
+                time.sleep(REFUSED_PAUSE_S)
+        return self._ask_once(method, path)
+
+    def _ask_once(self, method: str, path: str) -> bytes:
         """The body of the answer; b"" for a command, which is done when its status says so."""
         try:
             with exchange(self._address, method, path) as answer:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from app.machine.model import PowerState
-from workers.bmc import exchange
+from workers.bmc import api, exchange
 from workers.bmc.api import ApiBmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcRefused, BmcUnreachable
 
@@ -18,6 +18,10 @@ class Line:
     def __init__(self, answer: bytes, piece: int) -> None:
         self.sent, self.closed = b"", False
         self._answer, self._piece = answer, piece
+
+    def again(self, answer: bytes) -> "Line":
+        self._answer = answer
+        return self
 
     def settimeout(self, timeout_s: float) -> None:
         assert 0 < timeout_s <= 5
@@ -42,7 +46,7 @@ Connect = Callable[..., Line]
 def answers(monkeypatch: pytest.MonkeyPatch) -> Connect:
     def give(answer: bytes, piece: int = 4096) -> Line:
         line = Line(answer, piece)
-        monkeypatch.setattr("workers.bmc.exchange.open_line", lambda *_: line)
+        monkeypatch.setattr("workers.bmc.exchange.open_line", lambda *_: line.again(answer))
         return line
 
     return give
@@ -50,6 +54,11 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 def http(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "REFUSED_PAUSE_S", 0.0)
 
 
 @pytest.mark.parametrize(("text", "state"), [(b"true", PowerState.ON), (b"false", PowerState.OFF)])
@@ -110,6 +119,27 @@ def test_status_that_is_too_long_is_refused(answers: Connect) -> None:
     answers(http(b" " * exchange.MOST_BYTES + b'{"PoweredOn": true}'))
     with pytest.raises(BmcRefused, match="more than 64 KiB"):
         ApiBmc(ADDRESS).power_state()
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_command_that_is_refused_like_a_wrong_login_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    lines = [Line(http(b"", "401 Unauthorized"), 4096) for _ in range(refused)] + [Line(http(b""), 4096)]
+    waiting = iter(lines)
+    monkeypatch.setattr("workers.bmc.exchange.open_line", lambda *_: next(waiting))
+    ApiBmc(ADDRESS).power_on()
+    assert [line.sent[:13] for line in lines] == [b"POST /poweron"] * (refused + 1)
+
+
+def test_third_refusal_in_a_row_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[Line] = []
+    monkeypatch.setattr(
+        "workers.bmc.exchange.open_line", lambda *_: lines.append(Line(http(b"", "401 No"), 4096)) or lines[-1]
+    )
+    with pytest.raises(BmcAuthenticationFailed):
+        ApiBmc(ADDRESS).power_on()
+    assert len(lines) == 3
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def faulty(fault, chassis):
         (Fault.SILENT, 200, 0),
         (Fault.SLOW, 200, 1),
         (Fault.WRONG_STATE, 200, 1),
-        (Fault.UNAUTHORIZED, 200, 1),
+        (Fault.UNAUTHORIZED, 401, 0),
         (Fault.BUSY, 503, 0),
     ],
 )
