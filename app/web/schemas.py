@@ -13,6 +13,7 @@ from marshmallow import RAISE, Schema, fields
 
 from app.machine.explain import decision_json
 from app.machine.model import Decision, Machine
+from app.state.unended import unended_reboot
 from app.state.view import MachineView, offered
 from app.web.search import labels
 
@@ -146,6 +147,7 @@ class MachineSchema(Schema):
     bmc_trouble = fields.Nested(BmcTroubleSchema, allow_none=True)
     refused_tunnel = fields.Nested(RefusedTunnelSchema, allow_none=True)
     waits = fields.String()
+    unended_reboot = fields.Function(unended_reboot)
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
 
 

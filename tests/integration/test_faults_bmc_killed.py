@@ -19,8 +19,8 @@ pytestmark = [
 
 API, REDFISH, IPMI = BmcKind.API, BmcKind.REDFISH, BmcKind.IPMI
 FAULT = "kill -9 of worker bmc"
-ARMING, ARMED, RECORDED = "its network boot being armed", "its network boot armed", "recorded, and not sent yet"
-SENT, DONE, READ_BACK = "sent, and not carried out yet", "carried out, and not answered", "being read back"
+ARMING, ARMED, RECORDED = "its network boot being armed", "armed, not recorded yet", "recorded, not sent yet"
+SENT, DONE, READ_BACK = "sent, not carried out yet", "carried out, not answered yet", "being read back"
 CLOSING = "read back, its session being closed"
 # A lease lives on for so long; then the sweep of the next second has the BMC, or the operation.
 FREE_S = LEASE_MS / 1000 + 5
@@ -37,7 +37,7 @@ POWER_ONS = [
     *((kind, READ_BACK) for kind in BmcKind),
     (IPMI, CLOSING),
 ]
-INTO_ITS_MODE, ASKED_FOR = "a reboot into agent mode, ", "a reboot that Omni asks for, "
+INTO_ITS_MODE, ASKED_FOR = "a reboot into agent mode: ", "a reboot that Omni asks for: "
 REBOOTS = [
     *((kind, INTO_ITS_MODE + ARMING) for kind in (REDFISH, IPMI)),
     (IPMI, INTO_ITS_MODE + ARMED),
@@ -96,10 +96,11 @@ def left_open(table):
     return {p: LEFT_OPEN for p, (kind, _) in enumerate(table) if kind is IPMI and p not in closing}
 
 
-def note(site, table, hit, survived, what=""):
+def note(site, table, hit, survived, *, what="", lost=()):
     outcomes = {}
     for place, (kind, step) in enumerate(table):
-        outcomes.setdefault((step, site.outcome(place, hit[place])), []).append(kind)
+        outcome = "lost, and said to be" if place in lost else site.outcome(place, hit[place])
+        outcomes.setdefault((step, outcome), []).append(kind)
     for (step, outcome), kinds in outcomes.items():
         survived(FAULT, f"{what}{step} ({', '.join(kinds)})", outcome)
 
@@ -125,7 +126,7 @@ def test_worker_killed_at_each_step_of_power_ons_each_machine_is_powered_on_once
         assert {r.last_power_operation for r in records} == {PowerState.ON}
         assert site.wipes() == [(1, 1, 0)] * len(table)
         assert told_of(site) == left_open(table)
-        note(site, table, hit, survived, "a power-on, ")
+        note(site, table, hit, survived, what="a power-on: ")
 
 
 def test_worker_killed_at_each_step_of_reboots_none_is_doubled(tmp_path, survived):
@@ -160,6 +161,8 @@ def test_worker_killed_at_each_step_of_reboots_none_is_doubled(tmp_path, survive
         assert [site.record(Kind.REBOOT_STATUS, p).last_reboot_id for p in asked_for] == [
             requests[p] for p in asked_for
         ]
+        told = {p: "its worker died" in site.fetched(f"/machines/{site.machines[p].id}") for p in asked_for}
+        assert {p for p in asked_for if told[p]} >= set(lost)
         assert site.wipes() == [(2, 2, 0) if p in into_its_mode else (1, 1, 0) for p in range(len(table))]
         assert told_of(site) == left_open(table)
-        note(site, table, hit, survived)
+        note(site, table, hit, survived, lost=lost)

@@ -7,8 +7,9 @@ import redis
 
 from app import fleet
 from app.machine.decide import decide
-from app.machine.model import DecideOptions, Facts
+from app.machine.model import DecideOptions, Facts, RebootStatus
 from app.state.facts import PowerRead, RefusedTunnel
+from app.state.history import HistoryEntry
 from app.state.view import MachineView
 from config.settings import Settings
 from tests.unit.web.stand_ins import picture
@@ -70,6 +71,20 @@ def test_refused_tunnel_stands_before_the_reason_of_the_machine(settings, monkey
     assert fleet.show_machines(settings, as_json=True) == 0
     told = [machine["refused_tunnel"] for machine in json.loads(capsys.readouterr().out)]
     assert told == [None, {"at": "2023-11-14T22:13:20.000+00:00", "address": "192.0.2.66"}]
+
+
+def test_reboot_whose_worker_died_stands_before_the_reason_of_the_machine(settings, monkeypatch, capsys):
+    at = picture().now
+    record = RebootStatus(last_reboot_id="r1", last_reboot_timestamp=at)
+    machine = replace(picture(requested_reboot_id="r1"), reboot_status=record)
+    last = HistoryEntry("power_on", "", "t", 1, 2, "done", "powered on", 1)
+    view = MachineView(machine, decide(machine, DecideOptions()), (), None, None, "ready", "runs Talos", last=last)
+    monkeypatch.setattr(Views, "all", lambda _: [view])
+    assert fleet.show_machines(settings, as_json=False) == 0
+    told = capsys.readouterr().out
+    assert "its worker died" in told and "Ask for another if it was not. runs Talos" in told
+    assert fleet.show_machines(settings, as_json=True) == 0
+    assert "its worker died" in json.loads(capsys.readouterr().out)[0]["unended_reboot"]
 
 
 def test_old_power_is_listed_with_its_age(settings, monkeypatch, capsys):

@@ -13,6 +13,7 @@ from app.machine.verbs import tasks_due
 from app.state.attempts import Attempt
 from app.state.health import Health
 from app.state.history import HistoryEntry
+from app.state.unended import unended_reboot
 from app.state.view import MachineView, refused_words
 from app.web.power import UNKNOWN, asked_again, bmc_kind, power
 from app.web.search import bmc_address, cluster, talos
@@ -113,6 +114,11 @@ def cause(view: MachineView) -> str:
         return view.bmc_trouble.told
     waits = view.lease is None and view.queued is None and not tasks_due(view.decision)
     return view.sentence if waits and view.phase in _STUCK else ""
+
+
+def warnings(view: MachineView) -> list[str]:
+    """What a person should know beside what the machine is doing."""
+    return [words for words in (refused_tunnel(view), unended_reboot(view)) if words]
 
 
 def refused_tunnel(view: MachineView) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import redis
 
-from app.machine.model import Meta
+from app.machine.model import Meta, RebootStatus
 from app.omni import errors
 from app.state.bmc_notes import BmcFound, BmcTrouble
 from app.state.facts import RefusedTunnel
@@ -172,6 +172,16 @@ def test_second_tunnel_that_was_refused_stands_on_the_page_of_its_machine(site):
     site.views.extras[MACHINE_ID] = {"refused_tunnel": RefusedTunnel(1_700_000_000_000, "192.0.2.66")}
     page = site.get(f"/machines/{MACHINE_ID}").text
     assert "A second tunnel from 192.0.2.66 was refused at 2023-11-14 22:13:20 UTC" in page
+
+
+def test_reboot_whose_worker_died_stands_on_the_page_of_its_machine(site):
+    machine = site.mirror.machines[MACHINE_ID]
+    record = RebootStatus(last_reboot_id="r1", last_reboot_timestamp=machine.now)
+    wish = replace(machine.infra_machine, requested_reboot_id="r1")
+    site.mirror.machines[MACHINE_ID] = replace(machine, infra_machine=wish, reboot_status=record)
+    assert "worker died" not in site.get(f"/machines/{MACHINE_ID}").text
+    site.views.extras[MACHINE_ID] = {"last": HistoryEntry("power_on", "", "t", 1, 2, "done", "powered on", 1)}
+    assert "its worker died" in site.get(f"/machines/{MACHINE_ID}").text
 
 
 def test_bmc_stands_on_the_page_of_its_machine_with_what_it_is_and_what_goes_wrong(site):
