@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from workers.errors import OperationError
+
+# Some BMCs refuse a right login now and then. Of a login that has worked, or has just been set, the third refusal in a
+# row is believed, and nobody asks again; more would lock it out (iDRAC: three failures within a minute).
+MOST_REFUSALS: Final = 3
 
 
 class BmcError(OperationError):
