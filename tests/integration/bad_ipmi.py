@@ -73,11 +73,11 @@ class BadIpmiBmc(VirtualIpmiBmc):
             lost = lost or counted_down(self.lose_request, (packed[1] >> 2, packed[5]))
         super()._message(frame, peer, lost=lost)
 
-    def _carry_out(self, session, request, peer):
+    def _carry_out(self, button, session, request, peer):
         if request.name in self.codes:
             self._reply(session, request, Answer(self.codes[request.name]), peer)
         else:
-            super()._carry_out(session, request, peer)
+            super()._carry_out(button, session, request, peer)
 
     def _reply(self, session, request, answer, peer):
         if not counted_down(self.lose_answer, request.name):
