@@ -33,9 +33,9 @@ ANSWER_S = 20.0
 MOST_BYTES: Final = 1_048_576
 # BMCs close kept connections after seconds without a word. A command must not be lost on one that goes stale.
 IDLE_S = 1.0
-# Questions come right before a command. Between the two a host may stand still, and others get the machine 20 s later
-# at the earliest, as leases are renewed each 10 s and live for 30 s.
-COMMAND_WITHIN_S = 15.0
+# Questions come right before a command. Meanwhile a host may stand still, and others get the machine 20 s later at the
+# earliest, as leases are renewed each 10 s and live for 30 s.
+COMMAND_WITHIN_S = 20.0
 
 
 class CertificateNotTrusted(NotConnected):
@@ -65,7 +65,7 @@ class Line(BaseAdapter):
         self._host, self._port, self._tls = host, port, tls
         self._end_s = math.inf if within_s is None else time.monotonic() + within_s
         self._socket: socket.socket | None = None
-        self._idle_since_s = 0.0
+        self._idle_since_s = self._asked_s = 0.0
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Send it once, and read the answer; the other arguments of requests are of no use, as limits are our own.
@@ -76,9 +76,10 @@ class Line(BaseAdapter):
             AnswerUnfit, Redirected: what was answered is of no use.
         """
         line = self._open()
-        told = bool(self._idle_since_s) and request.method != "GET"
-        if told and time.monotonic() - self._idle_since_s > COMMAND_WITHIN_S:
-            raise NotConnected("this program stood still since it last heard of the BMC")
+        follows = bool(self._asked_s) and request.method != "GET"
+        if follows and time.monotonic() - self._asked_s > COMMAND_WITHIN_S:
+            raise NotConnected("this program stood still since it asked the BMC")
+        self._asked_s = time.monotonic()
         end_s = self._end_of(ANSWER_S)
         line.settimeout(ANSWER_S)
         connection = _Connection(self._host, self._port)
