@@ -12,7 +12,7 @@ from app.machine.model import Ipmi
 from lab.bmc.dice import Dice, Odds
 from lab.bmc.fleet import FleetMachine
 from lab.bmc.ipmi.commands import Answer
-from lab.bmc.ipmi.handshake import read_rakp1, refused
+from lab.bmc.ipmi.handshake import Status, read_rakp1, refused
 from lab.bmc.ipmi.packets import Frame, Payload
 from lab.bmc.ipmi.server import VirtualIpmiBmc
 from lab.bmc.ipmi.sessions import Level
@@ -35,6 +35,7 @@ class BadIpmiBmc(VirtualIpmiBmc):
     codes: the completion code that a request is answered with instead of being done.
     noise: packets that are no answers, sent before each one.
     no_administrator: the status that whoever wants to be one is refused with.
+    refusals: logins that are refused as if nobody had that name.
     """
 
     def __init__(self, machine, dice):
@@ -44,7 +45,7 @@ class BadIpmiBmc(VirtualIpmiBmc):
         self.lose_request, self.lose_answer = Counter(), Counter()
         self.late_s, self.codes = {}, {}
         self.noise = ()
-        self.no_administrator = 0
+        self.no_administrator = self.refusals = 0
         self.packets = Counter()
 
     def came(self, data, peer):
@@ -63,6 +64,13 @@ class BadIpmiBmc(VirtualIpmiBmc):
             asked = read_rakp1(frame.payload)
             console_id = self.sessions.find(asked.bmc_id).console_id
             self._answer(Frame(Payload.RAKP2, refused(asked.tag, self.no_administrator, console_id)).packed(), peer)
+        elif self.refusals and frame.kind is Payload.RAKP1:
+            self.refusals -= 1
+            asked = read_rakp1(frame.payload)
+            session = self.sessions.find(asked.bmc_id)
+            self.sessions.refuse(session)
+            payload = refused(asked.tag, Status.NAME_UNKNOWN, session.console_id)
+            self._answer(Frame(Payload.RAKP2, payload).packed(), peer)
         else:
             super()._framed(frame, peer, lost=lost)
 

@@ -121,12 +121,14 @@ def test_login_that_has_worked_and_is_refused_once_goes_on(bmcs):
     assert is_clean(bmc)
 
 
-def test_user_that_the_bmc_does_not_know_is_refused(bmc):
-    with pytest.raises(BmcAuthenticationFailed, match="Unauthorized name"):
-        open_ipmi(login_of(bmc, user="nobody"), KNOWN)
+@pytest.mark.parametrize(("login_worked", "times"), [(False, 1), (True, 3)])
+def test_user_that_the_bmc_does_not_know_is_refused_as_often_as_a_wrong_password(bmc, login_worked, times):
+    with pytest.raises(BmcAuthenticationFailed, match="Unauthorized name") as caught:
+        open_ipmi(login_of(bmc, user="nobody"), KNOWN, login_worked=login_worked)
+    assert caught.value.refusals == bmc.packets[RAKP1] == bmc.ledger.refused_logins == times
 
 
-@pytest.mark.parametrize("status", [0x09, 0x0A, 0x0D])
+@pytest.mark.parametrize("status", [0x09, 0x0A])
 @pytest.mark.parametrize("loses", [0, 1])
 def test_user_that_is_no_administrator_is_logged_in_as_operator(bmc, status, loses):
     bmc.no_administrator, bmc.lose_out[OPENED] = status, loses
@@ -254,6 +256,18 @@ def test_answer_that_comes_too_late_is_not_taken_for_the_next_one(bmc):
     session.close()
 
 
+def test_answer_that_comes_too_late_is_not_taken_for_that_to_the_next_command_of_its_kind(bmc):
+    session = opened(bmc)
+    bmc.status_delay_s, bmc.late_s[CONTROL] = wire.COMMAND_S * 0.3, wire.COMMAND_S * 0.8
+    with pytest.raises(BmcUnreachable):
+        session.power_on()
+    bmc.late_s.clear()
+    bmc.codes[CONTROL] = 0xC0
+    with pytest.raises(BmcBusy):
+        session.power_off()
+    session.close()
+
+
 @pytest.mark.parametrize("request_name", [SET_LEVEL, DEVICE_ID, STATUS, CLOSE])
 @pytest.mark.parametrize("where", ["lose_request", "lose_answer"])
 def test_question_that_is_lost_is_asked_again(bmc, where, request_name):
@@ -279,6 +293,25 @@ def test_session_that_is_lost_is_left_and_a_question_begins_another(bmc):
     assert is_clean(bmc)
 
 
+def test_session_that_is_lost_is_begun_anew_though_the_login_is_refused_twice(bmc):
+    session = opened(bmc)
+    bmc.lose_answer[STATUS] = wire.QUESTION_TRIES
+    with pytest.raises(BmcUnreachable):
+        session.power_state()
+    bmc.refusals = 2
+    assert session.power_state() is PowerState.OFF
+    session.close()
+    assert bmc.packets[RAKP1] == 4
+    assert is_clean(bmc)
+
+
+def test_refused_login_is_tried_again_after_the_rest_that_weak_bmcs_want(bmc):
+    bmc.refusals = 1
+    began_s = time.monotonic()
+    opened(bmc, login_worked=True, rest_s=4 * connect.REFUSED_PAUSE_S).close()
+    assert time.monotonic() - began_s >= 4 * connect.REFUSED_PAUSE_S
+
+
 @pytest.mark.parametrize(
     ("code", "error", "executed"),
     [
@@ -302,7 +335,7 @@ def test_command_that_is_refused_is_sent_once(bmc, code, error, executed):
     assert is_clean(bmc)
 
 
-@pytest.mark.parametrize(("code", "error"), [(0x80, BmcAuthenticationFailed), (0xC0, BmcBusy)])
+@pytest.mark.parametrize(("code", "error"), [(0x80, BmcAuthenticationFailed), (0xC0, BmcBusy), (0xC3, BmcRefused)])
 def test_session_without_privilege_is_closed(bmc, code, error):
     bmc.codes[SET_LEVEL] = code
     with pytest.raises(error):
@@ -328,6 +361,19 @@ def test_packets_that_are_no_answers_are_passed_over(bmc):
     session.power_on()
     assert session.power_state() is PowerState.ON
     session.close()
+    assert is_clean(bmc)
+
+
+@pytest.mark.parametrize("kind", [0, 2])
+def test_packet_of_an_older_protocol_within_a_session_is_passed_over(bmc, kind):
+    """Its number must not be taken for the last one that the BMC has sent: all that come after would be too old."""
+    session = opened(bmc)
+    bmc.noise = (bytes([6, 0, 0xFF, 7, kind, 0xFE, 0xFF, 0xFF, 0xFF]) + bytes(30),)
+    assert session.power_state() is PowerState.OFF
+    session.power_on()
+    session.close()
+    assert bmc.ledger.executed == {Button.POWER_ON: 1}
+    assert bmc.ledger.calls["resent"] == 0
     assert is_clean(bmc)
 
 

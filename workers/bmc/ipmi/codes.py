@@ -29,6 +29,8 @@ _NO_SUITE: Final = frozenset({0x04, 0x05, 0x06, 0x07, 0x10, 0x11})
 NODE_BUSY, INVALID_COMMAND, INVALID_DATA, NOT_IN_THIS_STATE = 0xC0, 0xC1, 0xCC, 0xD5
 _PARAMETER_UNKNOWN: Final = 0x80  # of boot options
 _NO_PRIVILEGE: Final = 0xD4
+# Of Set Session Privilege Level: that level is not this user's, or more than the user or the channel may have.
+_LEVEL_DENIED: Final = frozenset({0x80, 0x81, _NO_PRIVILEGE})
 _BUSY: Final = frozenset({NODE_BUSY, 0xD0, 0xD1, 0xD2})
 _UNSUPPORTED: Final = frozenset(
     {_PARAMETER_UNKNOWN, INVALID_COMMAND, 0xC2, 0xC9, INVALID_DATA, 0xCD, NOT_IN_THIS_STATE, 0xD6}
@@ -68,8 +70,8 @@ def login_error(place: str, refused: LoginRefused, password_bytes: int) -> BmcEr
 
 
 def privilege_error(place: str, code: int) -> BmcError:
-    """The error of a session that gets no privilege, which is the user's on the BMC."""
-    if code in _BUSY:
+    """The error of a session that gets no privilege: it is not the user's, or the BMC has a fault that passes."""
+    if code not in _LEVEL_DENIED:
         return completion_error(place, "the login", code)
     words = f"the BMC at {place} grants the user no operator's privilege ({_said(code)})"
     return BmcAuthenticationFailed(words, executed=False)

@@ -15,8 +15,14 @@ from workers.bmc.ipmi.wire import Wire
 REFUSED_PAUSE_S = 1.0
 
 
-def log_in(ipmi: Ipmi, refusals: int) -> Wire:
-    """A session, with a login that is believed to be refused after so many refusals in a row. Raises BmcError."""
+def log_in(ipmi: Ipmi, refusals: int, rest_s: float) -> Wire:
+    """A session. Raises BmcError.
+
+    Args:
+        ipmi: address and login.
+        refusals: so many in a row are believed.
+        rest_s: the least time between two sessions with one BMC.
+    """
     user, password = checked_login(ipmi.username, ipmi.password)
     refused = 0
     while True:
@@ -27,7 +33,7 @@ def log_in(ipmi: Ipmi, refusals: int) -> Wire:
             if refused >= refusals:
                 error.refusals = refused
                 raise
-        time.sleep(REFUSED_PAUSE_S)
+        time.sleep(max(REFUSED_PAUSE_S, rest_s))
 
 
 def why(error: Exception) -> str:

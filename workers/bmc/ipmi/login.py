@@ -38,7 +38,7 @@ LOGIN_S = 20.0
 APP, CLOSE_SESSION = 6, 0x3C
 _LONGEST_PACKET = 3000
 _RAKP3 = 0x14
-_ROLE_DENIED, _LEVEL_DENIED, _BAD_PROOF = 0x09, 0x0A, 0x0F
+_ROLE_DENIED, _LEVEL_DENIED, _NAME_UNKNOWN, _BAD_PROOF = 0x09, 0x0A, 0x0D, 0x0F
 # RAKP-HMAC-SHA1 as the answer to an open session request names it, and how much of its sums signs a packet.
 _CHOSEN_AT, _SHA1, _SHA1_SIGNATURE = 16, 1, 12
 _UNKNOWN_USER = "the user's name (some keep silent where there is no such user)"
@@ -115,7 +115,9 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
             packet = self._line.recv(_LONGEST_PACKET)
         except TimeoutError:
             return False
-        if packet[:1] == _RMCP and packet[2:4] == _IPMI_CLASS:
+        # pyghmi believes the number of a packet of IPMI 1.5 before it sees that it is none of the session's: one that
+        # strays in would have all that come after it dropped as older.
+        if packet[:1] == _RMCP and packet[2:4] == _IPMI_CLASS and packet[4:5] == bytes([self.authtype]):
             # One that is cut short, or makes no sense, is as good as lost.
             with contextlib.suppress(IndexError, ValueError, struct.error):
                 self._handle_ipmi_packet(bytearray(packet))
@@ -183,15 +185,20 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
         self._learn_pace()
         self._status = data[1]
         chosen = bytes(data[_CHOSEN_AT : _CHOSEN_AT + 1])
-        if data[0] == self.rmcptag and chosen == bytes([_SHA1]):  # pyghmi's fakebmc does so, whatever it is offered
+        awaited = self.sessioncontext == "OPENSESSION" and data[0] == self.rmcptag
+        if awaited and chosen == bytes([_SHA1]):  # pyghmi's fakebmc does so, whatever it is offered
             self.attemptedhash, self.currhashlib, self.currhashlen = _SHA1, hashlib.sha1, _SHA1_SIGNATURE
         return super()._got_rmcp_response(data)
 
     def _got_rakp2(self, data: bytearray) -> Any:
         self._learn_pace()
         self._status = data[1]
-        if data[1] == _LEVEL_DENIED:  # pyghmi takes others for a reason to be less than an administrator
+        # pyghmi takes other answers for a reason to be less than an administrator. An unknown user is refused as an
+        # operator as well, and BMCs count that as one more failure.
+        if data[1] == _LEVEL_DENIED:
             data[1] = _ROLE_DENIED
+        elif data[1] == _NAME_UNKNOWN and data[0] == self.rmcptag:
+            self.autopriv = False
         return super()._got_rakp2(data)
 
     def _got_rakp4(self, data: bytearray) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Callable
 
 import structlog
 
 from app.machine.model import Ipmi, PowerState
 from workers.bmc.client import Bmc
-from workers.bmc.errors import BmcError, BmcRefused, BmcUnreachable, BmcUnsupported
+from workers.bmc.errors import MOST_REFUSALS, BmcError, BmcRefused, BmcUnreachable, BmcUnsupported
 from workers.bmc.ipmi import boot
 from workers.bmc.ipmi.codes import NOT_IN_THIS_STATE, completion_error
 from workers.bmc.ipmi.connect import log_in, why
@@ -24,22 +26,30 @@ log = structlog.get_logger()
 CHASSIS, APP = 0, 6
 GET_DEVICE_ID, CHASSIS_STATUS, CHASSIS_CONTROL = 1, 1, 2
 OFF, ON, CYCLE = 0, 1, 2
-# A login that has worked, or a BMC that is known to refuse right ones now and then: believe the third in a row.
-PATIENT_REFUSALS = 3
 
 
-def open_ipmi(ipmi: Ipmi, known: Known | None, *, login_worked: bool = False) -> Bmc:
+def open_ipmi(
+    ipmi: Ipmi,
+    known: Known | None,
+    *,
+    login_worked: bool = False,
+    still_ours: Callable[[], None] = lambda: None,
+    rest_s: float = 0.0,
+) -> Bmc:
     """Log in. Raises BmcError.
 
     Args:
         ipmi: address and login.
         known: what an earlier session found out; None asks the BMC what it is.
         login_worked: this very login has worked with this BMC before.
+        still_ours: raises BmcInUse where the BMC may be somebody else's by now; called before each command.
+        rest_s: the least time between two sessions with one BMC.
     """
     if known is not None and known.kind is not BmcKind.IPMI:
         known = None  # found out by Redfish, which an option forbids by now
     patient = login_worked or (known is not None and has(Effect.PATIENT_LOGIN, known))
-    bmc = IpmiBmc(ipmi, known, log_in(ipmi, PATIENT_REFUSALS if patient else 1))
+    wire = log_in(ipmi, MOST_REFUSALS if patient else 1, rest_s)
+    bmc = IpmiBmc(ipmi, known, wire, still_ours, rest_s)
     if known is None:
         try:
             with contextlib.suppress(BmcRefused, BmcUnsupported):  # it has power to switch all the same
@@ -53,11 +63,16 @@ def open_ipmi(ipmi: Ipmi, known: Known | None, *, login_worked: bool = False) ->
 class IpmiBmc:
     """A session with one BMC. A question that finds it lost logs in anew; a command never does."""
 
-    def __init__(self, ipmi: Ipmi, known: Known | None, wire: Wire) -> None:
+    def __init__(
+        self, ipmi: Ipmi, known: Known | None, wire: Wire, still_ours: Callable[[], None], rest_s: float
+    ) -> None:
+        """Take over a session that is open. still_ours, rest_s: as in `open_ipmi`."""
         self._ipmi = ipmi
         self._place = shown(ipmi)
         self._known = known or Known(BmcKind.IPMI)
         self._wire: Wire | None = wire
+        self._still_ours, self._rest_s = still_ours, rest_s
+        self._lost_s = 0.0
 
     @property
     def known(self) -> Known:
@@ -123,10 +138,11 @@ class IpmiBmc:
             raise completion_error(self._place, what, answer.code, command=True)
 
     def _command(self, what: str, command: int, data: bytes) -> Answer:
-        """Send it once. Raises BmcUnreachable."""
+        """Send it once. Raises BmcUnreachable, and BmcInUse with nothing sent."""
         if self._wire is None:
             words = f"the session with the BMC at {self._place} was lost before {what} was sent"
             raise BmcUnreachable(words, executed=False)
+        self._still_ours()
         try:
             return self._wire.command(CHASSIS, command, data)
         except (NoAnswer, OSError) as error:
@@ -135,15 +151,20 @@ class IpmiBmc:
 
     def _question(self, what: str, netfn: int, command: int, data: bytes = b"") -> bytes:
         """What it answers. Raises BmcError, of which `executed` says that nothing was commanded."""
-        if self._wire is None:
-            self._wire = log_in(self._ipmi, 1)
+        wire = self._wire = self._wire or self._logged_in_anew()
         try:
-            answer = self._wire.ask(netfn, command, data)
+            answer = wire.ask(netfn, command, data)
         except (NoAnswer, OSError) as error:
-            self._wire.leave()
-            self._wire = None
+            wire.leave()
+            self._wire, self._lost_s = None, time.monotonic()
             words = f"the BMC at {self._place} does not answer {what}{why(error)}"
             raise BmcUnreachable(words, executed=False) from None
         if answer.code:
             raise completion_error(self._place, what, answer.code)
         return answer.data
+
+    def _logged_in_anew(self) -> Wire:
+        """A second session, once the BMC has had its rest. The login has worked in the one that was lost."""
+        time.sleep(max(0.0, self._lost_s + self._rest_s - time.monotonic()))
+        self._still_ours()
+        return log_in(self._ipmi, MOST_REFUSALS, self._rest_s)

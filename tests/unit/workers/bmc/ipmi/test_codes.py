@@ -94,6 +94,26 @@ def test_user_without_rights_is_told_what_to_do():
     assert "operator's privilege" in str(completion_error(PLACE, "power on", 0xD4, command=True))
 
 
-@pytest.mark.parametrize(("code", "error"), [(0x80, BmcAuthenticationFailed), (0xC0, BmcBusy)])
-def test_privilege_that_is_denied_is_the_users_unless_the_bmc_is_busy(code, error):
-    assert type(privilege_error(PLACE, code)) is error
+@pytest.mark.parametrize("code", [0x80, 0x81, 0xD4])
+def test_privilege_that_is_denied_is_the_users(code):
+    made = privilege_error(PLACE, code)
+    assert type(made) is BmcAuthenticationFailed
+    assert "no operator's privilege" in str(made)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (0xC0, BmcBusy),
+        (0xD2, BmcBusy),
+        (0xC1, BmcUnsupported),
+        (0xC3, BmcRefused),
+        (0xCE, BmcRefused),
+        (0xCF, BmcRefused),
+        (0xFF, BmcRefused),
+    ],
+)
+def test_fault_of_the_bmc_while_privilege_is_asked_for_says_nothing_of_the_login(code, error):
+    made = privilege_error(PLACE, code)
+    assert type(made) is error
+    assert made.executed is False

@@ -5,6 +5,7 @@ from workers.bmc.errors import (
     BmcAuthenticationFailed,
     BmcBusy,
     BmcError,
+    BmcInUse,
     BmcRefused,
     BmcUnreachable,
     BmcUnsupported,
@@ -56,29 +57,67 @@ class ScriptedWire:
 
 
 class Logins:
-    """wires: what each login gives, in turn; an exception is raised. patience: how many refusals each may have."""
+    """What each login gives, and when.
+
+    wires: in turn; an exception is raised.
+    patience: how many refusals each may have.
+    rests_s: how long each waits between two tries.
+    began_s: when each was made.
+    clock: whose time passes where somebody sleeps.
+    """
 
     def __init__(self):
-        self.wires, self.patience = [], []
+        self.wires, self.patience, self.rests_s, self.began_s = [], [], [], []
+        self.clock = Clock()
 
-    def log_in(self, ipmi, refusals):
+    def log_in(self, ipmi, refusals, rest_s):
         assert ipmi is IPMI
         self.patience.append(refusals)
+        self.rests_s.append(rest_s)
+        self.began_s.append(self.clock.now_s)
         wire = self.wires.pop(0)
         if isinstance(wire, Exception):
             raise wire
         return wire
 
-    def opened(self, *later, **answers):
+    def opened(self, *later, options=None, **answers):
         wire = ScriptedWire(**answers)
         self.wires = [wire, *later]
-        return open_ipmi(IPMI, KNOWN), wire
+        return open_ipmi(IPMI, KNOWN, **(options or {})), wire
+
+
+class Clock:
+    """In the place of the module `time`."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def monotonic(self):
+        return self.now_s
+
+    def sleep(self, seconds):
+        assert seconds >= 0
+        self.now_s += seconds
+
+
+class Lease:
+    """Is somebody else's after so many looks at it."""
+
+    def __init__(self, looks):
+        self.left, self.looks = looks, 0
+
+    def still_ours(self):
+        self.looks += 1
+        self.left -= 1
+        if self.left < 0:
+            raise BmcInUse("somebody else uses the BMC by now", executed=False)
 
 
 @pytest.fixture
 def logins(monkeypatch):
     made = Logins()
     monkeypatch.setattr(session, "log_in", made.log_in)
+    monkeypatch.setattr(session, "time", made.clock)
     return made
 
 
@@ -222,6 +261,60 @@ def test_login_that_is_refused_after_a_lost_session_is_said(logins):
         bmc.power_state()
     with pytest.raises(BmcAuthenticationFailed):
         bmc.power_state()
+
+
+def test_login_of_this_very_session_is_refused_once_and_believed_in(logins):
+    bmc, _ = logins.opened(ScriptedWire(status=[ON]), status=[LOST])
+    with pytest.raises(BmcUnreachable):
+        bmc.power_state()
+    bmc.power_state()
+    assert logins.patience == [1, 3]
+
+
+@pytest.mark.parametrize(("passed_s", "began_s"), [(0, 5), (2, 5), (60, 60)])
+def test_weak_bmc_is_let_rest_before_a_second_session(logins, passed_s, began_s):
+    bmc, _ = logins.opened(ScriptedWire(status=[ON]), options={"rest_s": 5}, status=[LOST])
+    with pytest.raises(BmcUnreachable):
+        bmc.power_state()
+    logins.clock.now_s += passed_s
+    bmc.power_state()
+    assert logins.began_s == [0, began_s]
+    assert logins.rests_s == [5, 5]
+
+
+def test_no_second_session_is_begun_where_somebody_else_has_the_bmc_by_then(logins):
+    lease = Lease(0)
+    bmc, _ = logins.opened(ScriptedWire(), options={"still_ours": lease.still_ours}, status=[LOST])
+    with pytest.raises(BmcUnreachable):
+        bmc.power_state()
+    with pytest.raises(BmcInUse):
+        bmc.power_state()
+    assert len(logins.began_s) == 1
+
+
+@pytest.mark.parametrize("verb", ["power_off", "power_on", "reboot"])
+def test_power_command_is_not_sent_where_somebody_else_has_the_bmc_by_then(logins, verb):
+    bmc, wire = logins.opened(options={"still_ours": Lease(0).still_ours})
+    with pytest.raises(BmcInUse) as caught:
+        getattr(bmc, verb)()
+    assert caught.value.executed is False
+    assert wire.sent == []
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_pxe_is_armed_by_no_command_that_comes_after_somebody_else_has_the_bmc(logins, looks):
+    bmc, wire = logins.opened(options={"still_ours": Lease(looks).still_ours})
+    with pytest.raises(BmcInUse) as caught:
+        bmc.arm_pxe("uefi")
+    assert caught.value.executed is False
+    assert len(wire.sent) == looks
+
+
+def test_questions_do_not_ask_whose_the_bmc_is(logins):
+    lease = Lease(0)
+    bmc, _ = logins.opened(options={"still_ours": lease.still_ours}, status=[ON])
+    bmc.power_state()
+    assert lease.looks == 0
 
 
 def test_session_is_closed_once(logins):
