@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from app.machine.model import Ipmi
 from config.settings import Settings
+from workers.bmc.client import used_alone
 from workers.bmc.redfish.session import open_redfish
 
 MACHINE = "33221100-5544-7766-8899-aabbccddeeff"
@@ -91,9 +92,19 @@ class RedfishMock:
     def ipmi(self, password=PASSWORD):
         return Ipmi("127.0.0.1", 623, USER, password)
 
-    def session(self, known=None, *, machine=MACHINE, login_worked=False, password=PASSWORD, **options):
+    def session(
+        self,
+        known=None,
+        *,
+        machine=MACHINE,
+        login_worked=False,
+        password=PASSWORD,
+        still_ours=used_alone,
+        **options,
+    ):
         """A session, which ends with the mock."""
-        opened = open_redfish(machine, self.ipmi(password), self.settings(**options), known, login_worked=login_worked)
+        ipmi, settings = self.ipmi(password), self.settings(**options)
+        opened = open_redfish(machine, ipmi, settings, known, login_worked=login_worked, still_ours=still_ours)
         self.sessions.append(opened)
         return opened
 

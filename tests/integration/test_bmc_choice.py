@@ -11,7 +11,8 @@ from config.settings import Settings
 from tests.integration.redfish_mock import MACHINE, SYSTEM, Answer, RedfishMock, error, served_with
 from tests.unit.tls.certificates import make as certificate
 from workers.bmc import choice
-from workers.bmc.errors import BmcUnsupported
+from workers.bmc.client import used_alone
+from workers.bmc.errors import BmcInUse, BmcUnsupported
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.redfish import probe
 from workers.bmc.redfish.probe import speaks_redfish
@@ -73,6 +74,33 @@ def test_options_and_what_is_known_decide_without_a_question(bmc, known, options
 def test_api_part_counts_before_ipmi(bmc):
     configuration = BmcConfiguration(ipmi=bmc.ipmi(), api_address="127.0.0.1:1")
     assert choice.open_session(MACHINE, configuration, bmc.settings()).known.kind is BmcKind.API
+
+
+@pytest.mark.parametrize(("redfish", "opener"), [(True, "open_redfish"), (False, "open_ipmi")])
+def test_each_kind_is_given_what_tells_whether_the_bmc_is_still_ours(bmc, monkeypatch, redfish, opener):
+    given = []
+    monkeypatch.setattr(choice, opener, lambda *_, **options: given.append(options["still_ours"]))
+    settings = bmc.settings(redfish_use_when_available=redfish)
+    choice.open_session(MACHINE, BmcConfiguration(ipmi=bmc.ipmi()), settings, still_ours=used_alone)
+    assert given == [used_alone]
+
+
+def test_ipmi_is_told_how_long_to_let_the_bmc_rest_between_two_sessions(bmc, monkeypatch):
+    given = []
+    monkeypatch.setattr(choice, "open_ipmi", lambda *_, **options: given.append(options["rest_s"]))
+    settings = bmc.settings(redfish_use_when_available=False, ipmi_min_interval_s=2.5)
+    choice.open_session(MACHINE, BmcConfiguration(ipmi=bmc.ipmi()), settings)
+    assert given == [2.5]
+
+
+def test_api_bmc_is_given_what_tells_whether_it_is_still_ours():
+    def gone():
+        raise BmcInUse("somebody else uses it by now", executed=False)
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        configuration = BmcConfiguration(api_address=f"127.0.0.1:{deaf.getsockname()[1]}")
+        with pytest.raises(BmcInUse):
+            choice.open_session(MACHINE, configuration, Settings(), still_ours=gone).power_on()
 
 
 def test_configuration_that_names_nothing_is_said_to_be_so(bmc):

@@ -7,25 +7,32 @@ import json
 import time
 
 from app.machine.model import PowerState
-from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcRefused, BmcUnreachable
+from workers.bmc.client import StillOurs, used_alone
+from workers.bmc.errors import (
+    MOST_REFUSALS,
+    BmcAuthenticationFailed,
+    BmcBusy,
+    BmcError,
+    BmcRefused,
+    BmcUnreachable,
+)
 from workers.bmc.exchange import MOST_BYTES, AddressUnusable, NotConnected, exchange
 from workers.bmc.known import BmcKind, Known
 
 BUSY, REFUSALS = 503, range(400, 500)
-# There is no login that could be locked out. As with the other kinds, the third refusal in a row is believed.
-MOST_REFUSALS = 3
+# There is no login that could be locked out; it is the same as with the other kinds.
 REFUSED_PAUSE_S = 1.0
 _ERROR_TEXT = 200
 _ADDRESS_TEXT = 100
 
 
 class ApiBmc:
-    """A BMC at `host:port`."""
+    """A BMC at `host:port`. still_ours: is called before each command."""
 
     known = Known(BmcKind.API)
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, still_ours: StillOurs = used_alone) -> None:
+        self._address, self._still_ours = address, still_ours
 
     def describe(self) -> Known:
         """This kind says nothing of itself."""
@@ -73,6 +80,8 @@ class ApiBmc:
 
     def _ask_once(self, method: str, path: str) -> bytes:
         """The body of the answer; b"" for a command, which is done when its status says so."""
+        if method != "GET":
+            self._still_ours()
         try:
             with exchange(self._address, method, path) as answer:
                 if answer.status != 200:

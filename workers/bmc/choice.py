@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.machine.model import BmcConfiguration, Ipmi
 from config.settings import Settings
 from workers.bmc.api import ApiBmc
-from workers.bmc.client import Bmc
+from workers.bmc.client import Bmc, StillOurs, used_alone
 from workers.bmc.errors import BmcUnsupported
 from workers.bmc.ipmi.session import open_ipmi
 from workers.bmc.known import BmcKind, Known
@@ -20,6 +20,7 @@ def open_session(
     known: Known | None = None,
     *,
     login_worked: bool = False,
+    still_ours: StillOurs = used_alone,
 ) -> Bmc:
     """A session with the BMC of this configuration; `api` is used where there is also `ipmi`. Raises BmcError.
 
@@ -29,14 +30,18 @@ def open_session(
         settings: which protocols may be used, and how.
         known: what an earlier session found out; None asks the BMC anew.
         login_worked: this very login has worked with this BMC before.
+        still_ours: is called before each command that the session sends.
     """
     if configuration.api_address:
-        return ApiBmc(configuration.api_address)
+        return ApiBmc(configuration.api_address, still_ours)
     if configuration.ipmi is None:
         raise BmcUnsupported("the configuration of the BMC names neither api nor ipmi", executed=False)
     if _kind(configuration.ipmi, settings, known) is BmcKind.REDFISH:
-        return open_redfish(machine_id, configuration.ipmi, settings, known, login_worked=login_worked)
-    return open_ipmi(configuration.ipmi, known, login_worked=login_worked)
+        return open_redfish(
+            machine_id, configuration.ipmi, settings, known, login_worked=login_worked, still_ours=still_ours
+        )
+    rest_s = settings.ipmi_min_interval_s
+    return open_ipmi(configuration.ipmi, known, login_worked=login_worked, still_ours=still_ours, rest_s=rest_s)
 
 
 def _kind(ipmi: Ipmi, settings: Settings, known: Known | None) -> BmcKind:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from app.machine.model import PowerState
 from workers.bmc.known import Known
+
+# Called right before each command is sent, which others may have got the BMC before. Raises BmcInUse where it is not
+# surely ours any more: then nothing is sent.
+StillOurs = Callable[[], None]
+
+
+def used_alone() -> None:
+    """For who has the BMC to itself, as nobody else knows of it."""
 
 
 class Bmc(Protocol):

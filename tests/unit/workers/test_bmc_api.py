@@ -7,7 +7,7 @@ import pytest
 from app.machine.model import PowerState
 from workers.bmc import api, exchange
 from workers.bmc.api import ApiBmc
-from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcRefused, BmcUnreachable
+from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcInUse, BmcRefused, BmcUnreachable
 
 ADDRESS = "192.0.2.1:5000"
 
@@ -90,6 +90,31 @@ def test_arming_pxe_is_one_post(answers: Connect) -> None:
     line = answers(http(b""))
     ApiBmc(ADDRESS).arm_pxe("uefi")
     assert line.sent.startswith(b"POST /pxeboot HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+@pytest.mark.parametrize("verb", ["power_on", "power_off", "reboot", "arm_pxe"])
+def test_nothing_is_sent_where_the_bmc_is_somebody_elses_by_then(answers: Connect, verb: str, refusals: int) -> None:
+    line, looks = answers(http(b"", "401 No")), []
+
+    def still_ours() -> None:
+        looks.append(len(line.sent))
+        if len(looks) > refusals:
+            raise BmcInUse("somebody else uses it by now", executed=False)
+
+    bmc = ApiBmc(ADDRESS, still_ours)
+    with pytest.raises(BmcInUse):
+        bmc.arm_pxe("uefi") if verb == "arm_pxe" else getattr(bmc, verb)()
+    assert line.sent.count(b"POST ") == refusals
+    assert looks == sorted(set(looks))  # one look before each request
+
+
+def test_status_does_not_ask_whether_the_bmc_is_ours(answers: Connect) -> None:
+    def never() -> None:
+        raise AssertionError
+
+    answers(http(b'{"PoweredOn": true}'))
+    assert ApiBmc(ADDRESS, never).power_state() is PowerState.ON
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.util.wait import wait_for_read
 
+from workers.bmc.client import StillOurs, used_alone
 from workers.bmc.exchange import BoundedLine, NotConnected, open_line
 from workers.bmc.redfish.tls import secured
 
@@ -58,11 +59,19 @@ class Line(BaseAdapter):
     """A connection with one BMC, opened when it is needed and kept from one request to the next.
 
     within_s: how long all that goes over it may take; None sets a limit for each request alone.
+    still_ours: is called right before what may change something is sent.
     """
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, within_s: float | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        within_s: float | None = None,
+        still_ours: StillOurs = used_alone,
+    ) -> None:
         super().__init__()
-        self._host, self._port, self._tls = host, port, tls
+        self._host, self._port, self._tls, self._still_ours = host, port, tls, still_ours
         self._end_s = math.inf if within_s is None else time.monotonic() + within_s
         self._socket: socket.socket | None = None
         self._idle_since_s = self._asked_s = 0.0
@@ -74,8 +83,12 @@ class Line(BaseAdapter):
             NotConnected: nothing was sent.
             AnswerLost: it was sent, or a part of it.
             AnswerUnfit, Redirected: what was answered is of no use.
+            BmcInUse: the BMC is not ours any more; nothing was sent.
         """
         line = self._open()
+        if request.method != "GET":
+            self._still_ours()
+            line = self._open()  # Redis may have taken its time over it
         follows = bool(self._asked_s) and request.method != "GET"
         if follows and time.monotonic() - self._asked_s > COMMAND_WITHIN_S:
             raise NotConnected("this program stood still since it asked the BMC")
@@ -112,7 +125,7 @@ class Line(BaseAdapter):
         if self._socket is not None and self._is_stale(self._socket):
             self.close()
         if self._socket is None:
-            self._socket = self._connect()
+            self._socket, self._idle_since_s = self._connect(), time.monotonic()
         return self._socket
 
     def _is_stale(self, line: socket.socket) -> bool:

@@ -22,15 +22,21 @@ from sushy.connector import Connector
 from sushy.exceptions import SushyError
 
 from app.agents.words import clean
-from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcNotTrusted, BmcRefused, BmcUnreachable
+from workers.bmc.errors import (
+    MOST_REFUSALS,
+    BmcAuthenticationFailed,
+    BmcError,
+    BmcNotTrusted,
+    BmcRefused,
+    BmcUnreachable,
+)
 from workers.bmc.exchange import NotConnected
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.quirks import Effect, has
 from workers.bmc.redfish.answers import Refusal, Refused, class_of, error_of, read_refusal
 from workers.bmc.redfish.line import AnswerLost, AnswerUnfit, CertificateNotTrusted, Line, Redirected
 
-# BMCs lock out after three to five refusals, so the third is believed; the fault is over within a second.
-MOST_REFUSALS: Final = 3
+# A BMC that refuses a right login now and then takes it a second later.
 REFUSED_PAUSE_S = 1.0
 # iLO leads from /redfish/v1/Systems/1 to /redfish/v1/Systems/1/: one step. More is a circle.
 MOST_REDIRECTS: Final = 3

@@ -15,7 +15,7 @@ from typing import Final
 from app.agents.words import clean
 from app.machine.model import Ipmi, PowerState
 from config.settings import Settings
-from workers.bmc.client import Bmc
+from workers.bmc.client import Bmc, StillOurs, used_alone
 from workers.bmc.errors import (
     BmcAuthenticationFailed,
     BmcError,
@@ -169,7 +169,13 @@ class RedfishBmc:
 
 
 def open_redfish(
-    machine_id: str, ipmi: Ipmi, settings: Settings, known: Known | None, *, login_worked: bool
+    machine_id: str,
+    ipmi: Ipmi,
+    settings: Settings,
+    known: Known | None,
+    *,
+    login_worked: bool,
+    still_ours: StillOurs = used_alone,
 ) -> Bmc:
     """A session with a BMC; nothing is sent yet. Raises BmcUnreachable, BmcLoginUnusable.
 
@@ -179,21 +185,25 @@ def open_redfish(
         settings: how Redfish is spoken.
         known: what an earlier session found out.
         login_worked: this very login has worked with this BMC before.
+        still_ours: is called right before each POST and PATCH.
     """
     if ":" in ipmi.username:
         raise BmcLoginUnusable("the user of the BMC holds a colon, which Redfish cannot send", executed=False)
-    origin, line = line_to(ipmi, settings)
+    origin, line = line_to(ipmi, settings, still_ours=still_ours)
     service = Service(line, origin, ipmi.username, ipmi.password, login_worked=login_worked)
     return RedfishBmc(machine_id, service, known, set_mode=settings.redfish_set_boot_source_override_mode)
 
 
-def line_to(ipmi: Ipmi, settings: Settings, within_s: float | None = None) -> tuple[str, Line]:
+def line_to(
+    ipmi: Ipmi, settings: Settings, within_s: float | None = None, still_ours: StillOurs = used_alone
+) -> tuple[str, Line]:
     """The origin of a BMC's Redfish, and a line to it. Raises BmcUnreachable.
 
     Args:
         ipmi: with its address.
         settings: how Redfish is spoken.
         within_s: how long all that goes over the line may take; None sets a limit for each request alone.
+        still_ours: is called right before each POST and PATCH.
     """
     address = ipmi.address if ":" not in ipmi.address else f"[{ipmi.address.strip('[]')}]"
     try:
@@ -201,7 +211,7 @@ def line_to(ipmi: Ipmi, settings: Settings, within_s: float | None = None) -> tu
     except AddressUnusable:
         raise BmcUnreachable(f"the BMC's address {clean(address)!r} is no address", executed=False) from None
     tls = shared_context(verify=not settings.redfish_insecure_skip_tls_verify) if settings.redfish_use_https else None
-    return origin_of(host, port, tls=settings.redfish_use_https), Line(host, port, tls, within_s)
+    return origin_of(host, port, tls=settings.redfish_use_https), Line(host, port, tls, within_s, still_ours)
 
 
 @contextlib.contextmanager
