@@ -128,4 +128,5 @@ def _missing_removal(machine: VirtualMachine, seen: Observed) -> str:
         return "Omni still holds the machine"
     if seen.records:
         return f"records are left: {', '.join(seen.records)}"
-    return "a session with its BMC is still open" if machine.bmc.ledger.sessions else ""
+    ledger = machine.bmc.ledger
+    return "a session with its BMC is still open" if ledger.sessions or ledger.slots else ""

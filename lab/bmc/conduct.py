@@ -26,5 +26,6 @@ def misconduct(ledger: Ledger, odds: Odds) -> list[str]:
     }
     if not (odds.packet_loss or odds.drop_after):
         found[f"{ledger.sessions_expired} sessions at its BMC that nobody closed"] = ledger.sessions_expired > 0
+        found[f"{ledger.slots_expired} logins at its BMC whose slot nobody gave back"] = ledger.slots_expired > 0
         found[f"{ledger.most_sessions} sessions open at a time at its BMC"] = ledger.most_sessions > 1
     return [words for words, holds in found.items() if holds]

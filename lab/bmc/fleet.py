@@ -173,6 +173,8 @@ class Fleet:
             "refused_logins": sum(ledger.refused_logins for ledger in ledgers),
             "sessions": sum(ledger.sessions for ledger in ledgers),
             "sessions_expired": sum(ledger.sessions_expired for ledger in ledgers),
+            "slots": sum(ledger.slots for ledger in ledgers),
+            "slots_expired": sum(ledger.slots_expired for ledger in ledgers),
             "most_sessions": max((ledger.most_sessions for ledger in ledgers), default=0),
             "most_users": max((ledger.most_users for ledger in ledgers), default=0),
         }

@@ -19,6 +19,8 @@ class Ledger:
     most_refused_in_a_row: the most of these so far.
     sessions, most_sessions: sessions that are open now, and the most that ever were.
     sessions_expired: those that nobody closed.
+    slots: places that logins hold now, where a BMC has few, whether or not their program knows of it; slots_expired: those
+    that a program had, and did not give back.
     users, most_users: different peers that are served now, and the most that ever were.
     graceful_resets: orders that ask the operating system, which a provider must never give.
     """
@@ -33,6 +35,8 @@ class Ledger:
         self.sessions = 0
         self.most_sessions = 0
         self.sessions_expired = 0
+        self.slots = 0
+        self.slots_expired = 0
         self.most_users = 0
         self.graceful_resets = 0
         self._served: Counter[Hashable] = Counter()
@@ -77,6 +81,15 @@ class Ledger:
         """A session was closed by who opened it, or expired since nobody did."""
         self.sessions -= 1
         self.sessions_expired += expired
+
+    def slot_taken(self) -> None:
+        """A login has taken a place."""
+        self.slots += 1
+
+    def slot_freed(self, *, expired: bool = False) -> None:
+        """Its place is free. expired: since nothing was heard of its program, which could have given it back."""
+        self.slots -= 1
+        self.slots_expired += expired
 
     def user_came(self, peer: Hashable) -> None:
         """A peer begins to be served: a connection, a session, whatever tells one user from another."""

@@ -46,6 +46,7 @@ class Session:
     proof: what was said in the handshake; None before RAKP message 1.
     keys: None before the login.
     lossy: a packet of its handshake was lost on the way, so that silence says nothing about its program.
+    used: a command came in it.
     counted: it stands in the ledger as open: its program has used it, and has not closed it.
     """
 
@@ -58,6 +59,7 @@ class Session:
     proof: Proof | None = None
     keys: Keys | None = None
     lossy: bool = False
+    used: bool = False
     counted: bool = False
     at_work: bool = True
     level: int = Level.USER
@@ -118,6 +120,7 @@ class Sessions:
     def logged_in(self, session: Session, keys: Keys) -> None:
         """Its program has proved who it is."""
         session.keys = keys
+        self._ledger.slot_taken()
         self._ledger.login(accepted=True)
 
     def heard(self, session: Session) -> None:
@@ -130,6 +133,7 @@ class Sessions:
     def used(self, session: Session) -> None:
         """A command came in it, so that its program knows of it."""
         self.heard(session)
+        session.used = True
         if not session.counted:
             session.counted = True
             self._ledger.session_opened()
@@ -160,8 +164,11 @@ class Sessions:
         return min((session.ends_s for session in self._open.values()), default=None)
 
     def _drop(self, session: Session) -> None:
-        """A program that got RAKP message 2 and says nothing more saw there that its password is wrong."""
-        self._forget(session)
+        """A program that got RAKP message 2 and says nothing more saw there that its password is wrong.
+
+        One that was let in had to close the session, unless the answer that said so may not have reached it.
+        """
+        self._forget(session, expired=session.used or not session.lossy)
         self._uncount(session, expired=True)
         if session.proof and not session.keys and not session.lossy:
             self._ledger.login(accepted=False)
@@ -171,8 +178,10 @@ class Sessions:
             session.counted = False
             self._ledger.session_closed(expired=expired)
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: Session, *, expired: bool = False) -> None:
         self._rest(session)
+        if session.keys:
+            self._ledger.slot_freed(expired=expired)
         del self._open[session.bmc_id]
 
     def _rest(self, session: Session) -> None:

@@ -12,6 +12,9 @@ def test_machine_counts_as_removed_when_no_session_with_its_bmc_is_open():
 
     assert removed.missing(at, Observed()) == "a session with its BMC is still open"
     at.bmc.ledger.session_closed()
+    at.bmc.ledger.slot_taken()
+    assert removed.missing(at, Observed()) == "a session with its BMC is still open"
+    at.bmc.ledger.slot_freed()
     assert removed.missing(at, Observed()) == ""
 
 

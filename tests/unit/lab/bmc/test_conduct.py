@@ -25,6 +25,11 @@ def leave_session(ledger):
     ledger.session_closed(expired=True)
 
 
+def leave_slot(ledger):
+    ledger.slot_taken()
+    ledger.slot_freed(expired=True)
+
+
 @pytest.mark.parametrize(
     ("deed", "words"),
     [
@@ -32,6 +37,7 @@ def leave_session(ledger):
         (Ledger.asked_gracefully, "1 graceful resets at its BMC"),
         (lambda ledger: refuse(ledger, 4), "4 refused logins in a row at its BMC"),
         (leave_session, "1 sessions at its BMC that nobody closed"),
+        (leave_slot, "1 logins at its BMC whose slot nobody gave back"),
         (two_sessions, "2 sessions open at a time at its BMC"),
     ],
 )
@@ -58,6 +64,7 @@ def test_good_conduct_is_not_told():
 def test_session_that_may_have_been_closed_in_vain_is_not_told(odds):
     ledger = Ledger()
     leave_session(ledger)
+    leave_slot(ledger)
     two_sessions(ledger)
 
     assert misconduct(ledger, odds) == []

@@ -97,6 +97,7 @@ def test_session_whose_close_was_lost_is_not_counted_as_left_open():
     book.sessions.expire()
 
     assert (book.ledger.sessions, book.ledger.sessions_expired) == (0, 0)
+    assert (book.ledger.slots, book.ledger.slots_expired) == (0, 1)
 
 
 def test_session_that_its_program_has_never_used_takes_a_slot_and_is_not_counted():
@@ -108,7 +109,31 @@ def test_session_that_its_program_has_never_used_takes_a_slot_and_is_not_counted
     book.now_s += SESSION_S
 
     assert book.begin(2)
-    assert book.ledger.sessions_expired == 0
+    assert (book.ledger.sessions_expired, book.ledger.slots_expired) == (0, 1)
+
+
+def test_slot_of_a_login_whose_answer_was_lost_is_nobodys_to_give_back_unless_it_was_used():
+    book = Book()
+    for used in (False, True):
+        session = book.begin(1, login=False)
+        session.lossy = True
+        book.sessions.logged_in(session, KEYS)
+        if used:
+            book.sessions.used(session)
+        assert book.ledger.slots == 1
+        book.now_s += SESSION_S
+        book.sessions.expire()
+
+        assert (book.ledger.slots, book.ledger.slots_expired) == (0, int(used))
+
+
+def test_slot_that_is_given_back_has_not_expired():
+    book = Book()
+    session = book.begin(1)
+    assert book.ledger.slots == 1
+    book.sessions.close(session)
+
+    assert (book.ledger.slots, book.ledger.slots_expired) == (0, 0)
 
 
 @pytest.mark.parametrize(("lossy", "refused"), [(False, 1), (True, 0)])
