@@ -45,16 +45,25 @@ if held and held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-_GIVE_BACK_LUA = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+# A late holder, whose lease ended and who does not know it yet, must not write over what its next one found out. That a
+# login is refused counts from whoever says so. A lease that is kept has a pause below zero.
+_NOTE_LUA = """
+local holder = redis.call('GET', KEYS[1])
+local pause = tonumber(ARGV[2])
+if holder == ARGV[1] and pause >= 0 then
   redis.call('DEL', KEYS[1])
-  if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], 1, 'PX', ARGV[2]) end
+  if pause > 0 then redis.call('SET', KEYS[2], 1, 'PX', pause) end
 end
-for i = 3, #ARGV, 2 do
-  if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[i])
-  else redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+for i = 4, #ARGV, 2 do
+  if not holder or holder == ARGV[1] or ARGV[i] == ARGV[3] then
+    if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[i])
+    else redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+  end
 end
 """
+_KEPT = -1
+
+Notes = Mapping[str, str | bytes | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +105,7 @@ class BmcLeases:
         self._pause_ms = pause_ms
         self._take = client.register_script(_TAKE_LUA)
         self._extend = client.register_script(_EXTEND_LUA)
-        self._give_back = client.register_script(_GIVE_BACK_LUA)
+        self._note = client.register_script(_NOTE_LUA)
 
     def take(self, machine_id: str, place: str) -> Taken | InUse:
         """Take the lease on the BMC at this place, whose notes stand with this machine."""
@@ -115,22 +124,24 @@ class BmcLeases:
         """Have it live on; False where somebody else has it."""
         return bool(self._extend(keys=_keys(taken.place, taken.machine_id), args=[taken.token, LEASE_MS]))
 
-    def give_back(self, taken: Taken, notes: Mapping[str, str | bytes | int], *, pause: bool) -> None:
-        """End it, and write these notes, of which an empty one is taken away. pause: the BMC is let rest first."""
-        words = [word for note in notes.items() for word in note]
-        args = [taken.token, self._pause_ms if pause else 0, *words]
-        self._give_back(keys=_keys(taken.place, taken.machine_id), args=args)
+    def give_back(self, taken: Taken, notes: Notes, *, pause: bool) -> None:
+        """End it, and write these notes, of which an empty one is taken away. pause: the BMC is let rest first.
 
-    def note(self, machine_id: str, notes: Mapping[str, str | bytes | int]) -> None:
-        """Write these notes, of which an empty one is taken away."""
-        pipe = self._redis.pipeline(transaction=False)
-        for name, value in notes.items():
-            if value == "":
-                pipe.hdel(machine_key(machine_id), name)
-            else:
-                pipe.hset(machine_key(machine_id), name, value)
-        if len(pipe):
-            pipe.execute()
+        Where somebody else has it by now, only that a login is refused is written.
+        """
+        self._write(taken, notes, self._pause_ms if pause else 0)
+
+    def note(self, taken: Taken, notes: Notes) -> None:
+        """Write these notes likewise, and keep the lease."""
+        self._write(taken, notes, _KEPT)
+
+    def forget(self, machine_id: str, *names: str) -> None:
+        """Take these notes away, whoever has the lease."""
+        self._redis.hdel(machine_key(machine_id), *names)
+
+    def _write(self, taken: Taken, notes: Notes, pause_ms: int) -> None:
+        words = [word for note in notes.items() for word in note]
+        self._note(keys=_keys(taken.place, taken.machine_id), args=[taken.token, pause_ms, REFUSED, *words])
 
 
 def _keys(place: str, machine_id: str) -> list[str]:

@@ -27,20 +27,37 @@ class RefusedLogins:
         self._redis = client
         self._sealer = sealer
         self._alarms = Alarms(client)
+        self._untold: dict[str, bytes] = {}
 
     def login_refused(self, machine_id: str, configuration: BmcConfiguration) -> bool:
         """Whether the BMC refused exactly this login, and nobody asked for another try since."""
         note = self._redis.hget(machine_key(machine_id), REFUSED)
         return note is not None and self.tells_of(REFUSED, as_bytes(note), machine_id, configuration)
 
-    def note_refused(self, machine_id: str, configuration: BmcConfiguration) -> None:
-        """The BMC refused this login; the watcher looks at the machine, for another login may be due."""
-        self._redis.hset(machine_key(machine_id), REFUSED, self.note_of(REFUSED, machine_id, configuration))
+    def refusal_told(self, machine_id: str) -> None:
+        """Redis has the note of a refused login; the watcher looks at the machine, for another login may be due."""
+        self._untold.pop(machine_id, None)
         self._alarms.wake(machine_id)
 
-    def forget_refused(self, machine_id: str) -> None:
-        """The login may be tried again, and at once: a person says so, or there is another one."""
-        self._redis.hdel(machine_key(machine_id), REFUSED, NEXT)
+    def refusal_not_told(self, machine_id: str, note: bytes) -> None:
+        """Redis may not have the note of a refused login: it counts in this process until it is told."""
+        self._untold[machine_id] = note
+
+    def refused(self, machine_id: str, note: bytes | None, configuration: BmcConfiguration) -> bool:
+        """Whether exactly this login was refused, by the note in Redis or by what Redis could not be told."""
+        if self.tells_of(REFUSED, note, machine_id, configuration):
+            self._untold.pop(machine_id, None)
+            return True
+        return self.tells_of(REFUSED, self._untold.get(machine_id), machine_id, configuration)
+
+    def forget_refused(self, machine_id: str, login: BmcConfiguration | None = None) -> None:
+        """The login may be tried again, and at once: a person says so, or there is another one.
+
+        login: only this one may. The note of another one stays, for somebody may still hold it.
+        """
+        self._untold.pop(machine_id, None)
+        stays = login is not None and not self.login_refused(machine_id, login)
+        self._redis.hdel(machine_key(machine_id), *((NEXT,) if stays else (REFUSED, NEXT)))
 
     def note_of(self, field: str, machine_id: str, configuration: BmcConfiguration) -> bytes:
         """The note of this login for a field: REFUSED or WORKED."""

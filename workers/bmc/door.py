@@ -11,8 +11,8 @@ import zlib
 
 from app.machine.model import BmcConfiguration
 from app.state.bmc_lease import BmcLeases, InUse, Taken
-from app.state.bmc_notes import FOUND, NEXT
-from app.state.logins import REFUSED, WORKED, RefusedLogins
+from app.state.bmc_notes import FOUND
+from app.state.logins import WORKED, RefusedLogins
 from config.settings import Settings
 from workers.bmc.calls import Calls
 from workers.bmc.choice import open_session
@@ -55,17 +55,20 @@ class BmcDoor:
         """
         taken = self._take(machine_id, place_of(configuration), waits=waits)
         held = HeldBmc(self._leases, self._logins, self._calls, taken, configuration)
-        if self._logins.tells_of(REFUSED, taken.refused, machine_id, configuration):
+        if self._logins.refused(machine_id, taken.refused, configuration):
             raise held.refused_before()
         worked = self._logins.tells_of(WORKED, taken.worked, machine_id, configuration)
-        return held.begin(
-            lambda known: open_session(machine_id, configuration, self._settings, known, login_worked=worked),
-            _still_good(taken) if worked else None,
-        )
+
+        def begin(known: Known | None) -> Bmc:
+            ours = held.still_ours
+            return open_session(machine_id, configuration, self._settings, known, login_worked=worked, still_ours=ours)
+
+        return held.begin(begin, _still_good(taken) if worked else None)
 
     def forget(self, machine_id: str) -> None:
         """Ask the BMC anew what it is, and try a login again that it refused: a person wants to know."""
-        self._leases.note(machine_id, {FOUND: "", REFUSED: "", NEXT: ""})
+        self._logins.forget_refused(machine_id)
+        self._leases.forget(machine_id, FOUND)
 
     def _take(self, machine_id: str, place: str, *, waits: bool) -> Taken:
         within_s, pause_s = TURN_WITHIN_S + self._settings.ipmi_min_interval_s, _FIRST_LOOK_S

@@ -18,12 +18,13 @@ import structlog
 from app.agents.words import clean
 from app.machine.model import BmcConfiguration, PowerState
 from app.state.bmc_lease import LEASE_MS, BmcLeases, Taken
-from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, found_text, trouble_text
+from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, found_text
 from app.state.logins import REFUSED, WORKED, RefusedLogins
 from workers.bmc.calls import Calls
 from workers.bmc.client import Bmc
-from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcInUse
+from workers.bmc.errors import BmcAuthenticationFailed, BmcInUse
 from workers.bmc.known import BmcKind, Known
+from workers.bmc.outcome import failure_notes
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ class HeldBmc:
         self._leases, self._logins, self._calls = leases, logins, calls
         self._taken, self._configuration = taken, configuration
         self._began_s = self._kept_s = time.monotonic()
+        self._worked = logins.tells_of(WORKED, taken.worked, taken.machine_id, configuration)
         self._session: Bmc | None = None
         self._refusal: BmcAuthenticationFailed | None = None
         self._error: Exception | None = None
@@ -62,7 +64,11 @@ class HeldBmc:
     def refused_before(self) -> BmcAuthenticationFailed:
         """Give the lease back with nothing sent: the BMC refused this login before. The answer is what to raise."""
         error = BmcAuthenticationFailed("the BMC refused this login before and is not asked again", executed=False)
-        if self._taken.trouble is None or not self._taken.trouble.refused:
+        taken = self._taken
+        told = self._logins.tells_of(REFUSED, taken.refused, taken.machine_id, self._configuration)
+        # Where another login has worked since, that one's story stands, and whoever comes with this one is late.
+        late = taken.worked is not None and not self._worked
+        if not told or not (late or (taken.trouble is not None and taken.trouble.refused)):
             self._refusal = self._error = error
         self.close()
         return error
@@ -120,6 +126,12 @@ class HeldBmc:
             except redis.RedisError as error:
                 log.warning("lease_not_renewed", machine_id=self._taken.machine_id, error=type(error).__name__)
 
+    def still_ours(self) -> None:
+        """To be called right before a command is sent, in the midst of a call. Raises BmcInUse: nothing may be sent."""
+        if self._ended:
+            raise BmcInUse("the session with the BMC has ended", executed=False)
+        self._keep(commands=True)
+
     def _open(self) -> Bmc:
         if self._refusal is not None:
             raise BmcAuthenticationFailed(str(self._refusal), executed=False)
@@ -172,9 +184,8 @@ class HeldBmc:
         if not self._succeeded:
             if taken.trouble is not None:
                 notes |= {TROUBLE: "", NEXT: ""}
-            if not self._logins.tells_of(WORKED, taken.worked, machine_id, self._configuration):
-                notes[WORKED] = self._logins.note_of(WORKED, machine_id, self._configuration)
-                notes[REFUSED] = ""
+            if not self._worked:
+                notes[WORKED], self._worked = self._logins.note_of(WORKED, machine_id, self._configuration), True
         if known != self._given:
             found = self._found(known)
             notes[FOUND] = found_text(found)
@@ -184,7 +195,7 @@ class HeldBmc:
         self._succeeded, self._given = True, known
         if notes:
             try:
-                self._leases.note(machine_id, notes)
+                self._leases.note(taken, notes)
             except redis.RedisError as error:  # what was done was done, and it is found out again
                 log.warning("not_noted", what="bmc", error=type(error).__name__)
 
@@ -196,11 +207,17 @@ class HeldBmc:
         return BmcFound(known.kind.value, known.system, *said, found_ms)
 
     def _give_back(self) -> None:
+        notes, machine_id = self._failure(), self._taken.machine_id
+        refusal = notes.get(REFUSED)
         try:
-            self._leases.give_back(self._taken, self._failure(), pause=self._needs_rest())
+            self._leases.give_back(self._taken, notes, pause=self._needs_rest())
+            if refusal:
+                self._logins.refusal_told(machine_id)
         except redis.RedisError as error:
             # The lease ends by itself.
             log.warning("not_noted", what="bmc", error=type(error).__name__)
+            if isinstance(refusal, bytes):
+                self._logins.refusal_not_told(machine_id, refusal)
 
     def _needs_rest(self) -> bool:
         """Whether IPMI was spoken, or may have been: some such BMCs freeze after a burst of sessions."""
@@ -211,30 +228,14 @@ class HeldBmc:
 
     def _failure(self) -> dict[str, str | bytes | int]:
         """The notes of a session in which nothing succeeded, or whose login was refused."""
-        error = self._error
-        if error is None or isinstance(error, BmcInUse) or (self._succeeded and self._refusal is None):
+        error, refused = self._error, self._refusal is not None
+        if error is None or isinstance(error, BmcInUse) or (self._succeeded and not refused):
             return {}
-        before, refused = self._taken.trouble, self._refusal is not None
-        if before is not None and before.place != self._taken.place:
-            before = None
-        now_ms, count = self._now_ms(), before.count + 1 if before else 1
-        said = isinstance(error, BmcError)
-        words = clean(str(error)) if said else f"a fault of the program ({type(error).__name__})"
-        trouble = BmcTrouble(
-            since_ms=before.since_ms if before and before.refused is refused else now_ms,
-            refused=refused,
-            words=words,
-            error=type(error).__name__,
-            hint=error.hint if isinstance(error, BmcError) else "",
-            count=count,
-            place=self._taken.place,
-        )
-        pauses_s = error.backoff_s if isinstance(error, BmcError) else BmcError.backoff_s
-        next_ms = now_ms + int(pauses_s[min(count, len(pauses_s)) - 1] * 1000)
-        notes: dict[str, str | bytes | int] = {TROUBLE: trouble_text(trouble), NEXT: next_ms}
+        notes = failure_notes(self._taken, error, self._now_ms(), refused=refused)
         if refused:
-            self._logins.note_refused(self._taken.machine_id, self._configuration)
-            notes |= {WORKED: "", NEXT: ""}
+            notes[REFUSED] = self._logins.note_of(REFUSED, self._taken.machine_id, self._configuration)
+            if self._worked:  # the note of another login is not ours to take away
+                notes[WORKED] = ""
         return notes
 
     def _now_ms(self) -> int:

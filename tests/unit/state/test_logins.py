@@ -7,12 +7,13 @@ import pytest
 
 from app.machine.model import BmcConfiguration, Ipmi
 from app.omni.kinds import Kind
-from app.state.logins import RefusedLogins
+from app.state.bmc_notes import NEXT
+from app.state.logins import REFUSED, RefusedLogins
 from app.state.mirror import Mirror
 from app.state.mirror_keys import machine_key
 from app.state.secrets import Sealer
-from app.state.wake import Alarms
 from tests.unit.omni_in_memory import InMemoryOmni
+from tests.unit.refusals import note_refused
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
 SEALER = Sealer(b"k" * 32)
@@ -41,7 +42,7 @@ def test_refused_login_is_a_fact_of_the_machine_until_it_changes(client: fakered
     mirror, omni, logins = Mirror(client, SEALER), InMemoryOmni(), RefusedLogins(client, SEALER)
     login = stored(client, omni, "one")
     assert not mirror.load(MACHINE).facts.login_refused
-    logins.note_refused(MACHINE, login)
+    note_refused(client, SEALER, MACHINE, login)
     assert mirror.load(MACHINE).facts.login_refused
     stored(client, omni, "two")
     assert not mirror.load(MACHINE).facts.login_refused
@@ -50,17 +51,36 @@ def test_refused_login_is_a_fact_of_the_machine_until_it_changes(client: fakered
     assert not mirror.load(MACHINE).facts.login_refused
 
 
-def test_refused_login_wakes_the_watcher(client: fakeredis.FakeRedis) -> None:
-    RefusedLogins(client, SEALER).note_refused(MACHINE, BmcConfiguration(ipmi=Ipmi("192.0.2.7", 623, "a", "b")))
-    assert Alarms(client).take(10) == [MACHINE]
+def test_login_that_is_forgiven_leaves_the_note_of_another_one(client: fakeredis.FakeRedis) -> None:
+    logins = RefusedLogins(client, SEALER)
+    old, new = (BmcConfiguration(ipmi=Ipmi("192.0.2.7", 623, "a", password)) for password in ("old", "new"))
+    note_refused(client, SEALER, MACHINE, old)
+    client.hset(machine_key(MACHINE), NEXT, 7)
+    logins.forget_refused(MACHINE, new)
+    assert logins.login_refused(MACHINE, old) and not client.hexists(machine_key(MACHINE), NEXT)
+    logins.forget_refused(MACHINE, old)
+    assert not logins.login_refused(MACHINE, old)
+
+
+def test_refusal_that_redis_was_not_told_counts_until_it_is_told_or_forgiven(client: fakeredis.FakeRedis) -> None:
+    logins, login = RefusedLogins(client, SEALER), BmcConfiguration(ipmi=Ipmi("192.0.2.7", 623, "a", "b"))
+    note = logins.note_of(REFUSED, MACHINE, login)
+    logins.refusal_not_told(MACHINE, note)
+    assert logins.refused(MACHINE, None, login)
+    assert not logins.refused(MACHINE, None, BmcConfiguration(ipmi=Ipmi("192.0.2.7", 623, "a", "c")))
+    assert logins.refused(MACHINE, note, login)
+    assert not logins.refused(MACHINE, None, login)  # Redis had it, and a person has it forgotten since
+    logins.refusal_not_told(MACHINE, note)
+    logins.forget_refused(MACHINE)
+    assert not logins.refused(MACHINE, None, login)
 
 
 def test_note_of_a_refused_login_that_another_key_sealed_says_nothing(client: fakeredis.FakeRedis) -> None:
     login = stored(client, InMemoryOmni(), "one")
-    RefusedLogins(client, Sealer(b"x" * 32)).note_refused(MACHINE, login)
+    note_refused(client, Sealer(b"x" * 32), MACHINE, login)
     assert not Mirror(client, SEALER).load(MACHINE).facts.login_refused
 
 
 def test_note_of_a_refused_login_shows_no_password(client: fakeredis.FakeRedis) -> None:
-    RefusedLogins(client, SEALER).note_refused(MACHINE, stored(client, InMemoryOmni(), "s3cret-one"))
+    note_refused(client, SEALER, MACHINE, stored(client, InMemoryOmni(), "s3cret-one"))
     assert b"s3cret" not in b"".join(client.hgetall(machine_key(MACHINE)).values())

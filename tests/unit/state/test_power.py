@@ -12,9 +12,11 @@ from app.state.mirror_keys import machine_key
 from app.state.power import PowerNotes
 from app.state.secrets import Sealer
 from app.state.wake import Alarms
+from tests.unit.refusals import note_refused
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
 LOGIN = BmcConfiguration(ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "correct horse"))
+SEALER = Sealer(bytes(32))
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def notes(client: fakeredis.FakeRedis) -> PowerNotes:
 
 @pytest.fixture
 def logins(client: fakeredis.FakeRedis) -> RefusedLogins:
-    return RefusedLogins(client, Sealer(bytes(32)))
+    return RefusedLogins(client, SEALER)
 
 
 def standing(client: fakeredis.FakeRedis) -> tuple[str, int]:
@@ -91,8 +93,10 @@ def test_login_that_nobody_refused_may_be_used(logins: RefusedLogins) -> None:
     assert not logins.login_refused(MACHINE, LOGIN)
 
 
-def test_refused_login_stays_refused_until_it_is_forgotten(logins: RefusedLogins) -> None:
-    logins.note_refused(MACHINE, LOGIN)
+def test_refused_login_stays_refused_until_it_is_forgotten(
+    client: fakeredis.FakeRedis, logins: RefusedLogins
+) -> None:
+    note_refused(client, SEALER, MACHINE, LOGIN)
     assert logins.login_refused(MACHINE, LOGIN)
     assert logins.login_refused(MACHINE, replace(LOGIN, manually_configured=True))
     assert not logins.login_refused("other", LOGIN)
@@ -111,16 +115,18 @@ def test_refused_login_stays_refused_until_it_is_forgotten(logins: RefusedLogins
         BmcConfiguration(api_address="192.0.2.1:80"),
     ],
 )
-def test_other_login_than_the_refused_one_may_be_used(logins: RefusedLogins, changed: BmcConfiguration) -> None:
-    logins.note_refused(MACHINE, LOGIN)
+def test_other_login_than_the_refused_one_may_be_used(
+    client: fakeredis.FakeRedis, logins: RefusedLogins, changed: BmcConfiguration
+) -> None:
+    note_refused(client, SEALER, MACHINE, LOGIN)
     assert not logins.login_refused(MACHINE, changed)
 
 
 def test_refused_login_cannot_be_guessed_from_what_redis_holds(
     client: fakeredis.FakeRedis, logins: RefusedLogins
 ) -> None:
-    logins.note_refused(MACHINE, LOGIN)
+    note_refused(client, SEALER, MACHINE, LOGIN)
     first = client.hget(machine_key(MACHINE), "f:login-refused")
-    logins.note_refused(MACHINE, LOGIN)
+    note_refused(client, SEALER, MACHINE, LOGIN)
     assert client.hget(machine_key(MACHINE), "f:login-refused") != first
     assert not RefusedLogins(client, Sealer(b"x" * 32)).login_refused(MACHINE, LOGIN)

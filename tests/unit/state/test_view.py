@@ -12,13 +12,13 @@ from app.state.bmc_notes import BmcFound, BmcTrouble, found_text, trouble_text
 from app.state.connection import now_ms
 from app.state.facts import PowerRead, RefusedTunnel
 from app.state.lease import Leases
-from app.state.logins import RefusedLogins
 from app.state.mirror import Mirror
 from app.state.power import PowerNotes
 from app.state.secrets import sealer
 from app.state.view import Views, offered, refused_words
 from config.settings import Settings
 from tests.unit.omni_in_memory import InMemoryOmni
+from tests.unit.refusals import note_refused
 
 MACHINE = "4c4c4544-0042-3510-8051-b4c04f573332"
 
@@ -39,7 +39,7 @@ class Site:
                 Kind.BMC_CONFIGURATION, MACHINE, lambda d: setattr(d.spec.api, "address", "192.0.2.1:80"), create=True
             )
         )
-        self.omni, self.mirror, self.logins = omni, mirror, RefusedLogins(self.redis, sealer(settings))
+        self.omni, self.mirror, self.settings = omni, mirror, settings
         self.power, self.views = PowerNotes(self.redis), Views(self.redis, sealer(settings), settings)
 
     def uses(self, login):
@@ -175,7 +175,7 @@ def test_refused_login_of_the_agent_is_told_with_what_it_waits_for(site):
     ipmi = BmcConfiguration(ipmi=Ipmi("192.0.2.7", 623, "talos-agent", "pw"))
     site.uses(ipmi)
     site.fails("no such user", "Correct the login in Omni", refused=True)
-    site.logins.note_refused(MACHINE, ipmi)
+    note_refused(site.redis, sealer(site.settings), MACHINE, ipmi)
     sentence = site.seen().sentence
     assert "no such user. The BMC refuses the login that was set up through the agent, so the agent is to" in sentence
     assert "Correct the login" not in sentence

@@ -15,7 +15,9 @@ from app.omni.kinds import Kind
 from app.state.attempts import Attempt
 from app.state.connection import now_ms
 from app.state.power_turns import PowerTurns
+from app.state.secrets import sealer
 from app.state.wake import ALARMS
+from tests.unit.refusals import note_refused
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import enqueue
 from workers.celery_app import app
@@ -99,7 +101,7 @@ def test_order_lets_a_bmc_that_refused_its_login_be_asked_again(bottle: Bottle, 
     wipe_due(bottle)
     login = bottle.services.mirror.load(MACHINE).bmc_configuration
     assert login is not None
-    bottle.services.logins.note_refused(MACHINE, login)
+    note_refused(bottle.services.redis, sealer(bottle.services.settings), MACHINE, login)
     assert ordered(bottle, Verb.POWER_ON).skipped
     assert bottle.services.logins.login_refused(MACHINE, login)
     assert ordered(bottle, Verb.PXE_ARM).started == ("pxe_arm",)
@@ -131,7 +133,7 @@ def test_retry_of_a_machine_whose_power_cannot_be_read_has_its_bmc_asked_again(b
     bottle.wiped()
     login = bottle.services.mirror.load(MACHINE).bmc_configuration
     assert login is not None
-    bottle.services.logins.note_refused(MACHINE, login)
+    note_refused(bottle.services.redis, sealer(bottle.services.settings), MACHINE, login)
     result = ordered(bottle, Verb.RETRY)
     assert "its BMC is asked again" in result.skipped and "power state is not known" in result.skipped
     assert not bottle.services.logins.login_refused(MACHINE, login)

@@ -16,9 +16,10 @@ from app.machine.model import BmcConfiguration, Ipmi, PowerState
 from app.state.bmc_lease import BmcLeases, Taken
 from app.state.bmc_notes import BmcFound, BmcTrouble, noted
 from app.state.connection import as_fields, now_ms
-from app.state.logins import RefusedLogins
+from app.state.logins import REFUSED, RefusedLogins
 from app.state.mirror_keys import QUARANTINE, machine_key
 from app.state.secrets import Sealer
+from app.state.wake import Alarms
 from config.settings import Settings
 from tests.unit.workers.conftest import MACHINE, FakeBmc
 from workers.bmc import door as door_module
@@ -87,6 +88,10 @@ class Site:
         trouble = self.noted()[1]
         assert trouble is not None
         return trouble
+
+    def known_and_worked(self) -> list[tuple[Known | None, bool]]:
+        """With what each session began."""
+        return [(call["known"], call["login_worked"]) for call in self.opened]
 
 
 @pytest.fixture
@@ -311,11 +316,7 @@ def test_what_was_found_is_handed_to_the_next_session_with_the_same_login(site: 
     site.read()
     site.read()
     site.read(replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "another")))
-    assert site.opened == [
-        {"known": None, "login_worked": False},
-        {"known": IPMI, "login_worked": True},
-        {"known": None, "login_worked": False},
-    ]
+    assert site.known_and_worked() == [(None, False), (IPMI, True), (None, False)]
 
 
 def test_what_was_found_is_forgotten_after_an_hour_at_the_latest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,7 +433,7 @@ def test_login_that_worked_and_is_refused_counts_as_one_that_never_worked(site: 
     site.fail(BmcAuthenticationFailed("no", executed=False))
     site.door().forget(MACHINE)
     site.read()
-    assert site.opened[-1] == {"known": None, "login_worked": False}
+    assert site.known_and_worked()[-1] == (None, False)
     assert site.noted()[1] is None
 
 
@@ -441,7 +442,7 @@ def test_person_who_probes_has_the_bmc_asked_anew(site: Site) -> None:
     site.door().forget(MACHINE)
     assert site.noted()[0] is None
     site.read()
-    assert site.opened[-1] == {"known": None, "login_worked": True}
+    assert site.known_and_worked()[-1] == (None, True)
 
 
 def test_fault_of_the_program_gives_the_bmc_back_and_tells_no_secret(site: Site) -> None:
@@ -456,4 +457,138 @@ def test_note_of_another_version_is_passed_over(site: Site) -> None:
     notes = {"f:bmc-found": '{"kind": "telnet"}', "f:bmc-trouble": "17 refused no"}
     site.redis.hset(machine_key(MACHINE), mapping=notes)
     assert site.read() is PowerState.ON
-    assert site.opened[-1] == {"known": None, "login_worked": True}
+    assert site.known_and_worked()[-1] == (None, True)
+
+
+def test_session_is_given_a_look_at_the_lease_from_which_nothing_is_sent_once_it_is_anothers(site: Site) -> None:
+    bmc = site.door().open(MACHINE, LOGIN)
+    still_ours = site.opened[0]["still_ours"]
+    still_ours()
+    site.redis.set(LEASE, "somebody else")
+    with pytest.raises(BmcInUse, match="by now") as refused:
+        still_ours()
+    assert refused.value.executed is False
+    bmc.close()
+    with pytest.raises(BmcInUse, match="has ended"):
+        still_ours()
+
+
+def test_look_at_the_lease_in_the_midst_of_a_call_asks_redis_each_time_and_goes_by_its_lifetime_without(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = AwayRedis()
+    bmc = site.door(away).open(MACHINE, LOGIN)
+    still_ours = site.opened[0]["still_ours"]
+    away.pexpire(LEASE, 1_000)
+    still_ours()
+    assert away.pttl(LEASE) > 29_000
+    away.away = True
+    still_ours()
+    later_s = held.time.monotonic() + 31
+    monkeypatch.setattr(held.time, "monotonic", lambda: later_s)
+    with pytest.raises(BmcInUse, match="ConnectionError"):
+        still_ours()
+    bmc.close()
+
+
+def test_command_that_finds_the_bmc_lost_in_its_midst_is_no_failure_of_the_bmc(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bmc = site.door().open(MACHINE, LOGIN)
+    site.redis.delete(PAUSE)
+
+    def reboot() -> None:
+        site.redis.set(LEASE, "somebody else")
+        site.opened[0]["still_ours"]()
+
+    monkeypatch.setattr(site.bmc, "reboot", reboot)
+    with pytest.raises(BmcInUse):
+        bmc.reboot()
+    bmc.close()
+    assert site.noted()[1] is None
+
+
+def test_refusal_that_redis_did_not_get_bars_the_login_in_this_process_and_is_told_later(site: Site) -> None:
+    away = AwayRedis()
+    door = site.door(away)
+    bmc = door.open(MACHINE, LOGIN, waits=False)
+    site.fails = site.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
+    away.away = True
+    with pytest.raises(BmcAuthenticationFailed):
+        bmc.power_state()
+    away.away = False
+    assert away.hget(machine_key(MACHINE), REFUSED) is None
+    away.delete(LEASE, PAUSE)
+    with pytest.raises(BmcAuthenticationFailed, match="before"):
+        door.open(MACHINE, LOGIN, waits=False)
+    assert len(site.opened) == 1
+    trouble = noted(as_fields(away.hgetall(machine_key(MACHINE))))[1]
+    assert trouble is not None and trouble.refused
+    away.delete(PAUSE)
+    with pytest.raises(BmcAuthenticationFailed, match="before"):
+        site.door(away).open(MACHINE, LOGIN, waits=False)  # another process knows it now
+    door.forget(MACHINE)
+    site.fails = None
+    away.delete(PAUSE)
+    door.open(MACHINE, LOGIN, waits=False).close()
+
+
+def test_refused_login_gives_the_lease_back_and_wakes_the_watcher(site: Site) -> None:
+    site.fails = BmcAuthenticationFailed("no", executed=False)
+    with pytest.raises(BmcAuthenticationFailed):
+        site.read()
+    assert not site.redis.exists(LEASE)
+    assert Alarms(site.redis).take(10) == [MACHINE]
+
+
+def test_late_user_of_a_bmc_writes_nothing_over_its_next_users_notes_but_a_refusal(site: Site) -> None:
+    late = site.door().open(MACHINE, LOGIN)
+    site.bmc.fails["status"] = BmcUnreachable("no answer", executed=False)
+    with pytest.raises(BmcUnreachable):
+        late.power_state()
+    site.redis.set(LEASE, "somebody else")
+    late.close()
+    assert site.noted() == (None, None)
+    site.redis.delete(LEASE)
+    late = site.open()
+    del site.bmc.fails["status"]
+    site.redis.set(LEASE, "somebody else")
+    assert late.power_state() is PowerState.ON
+    late.close()
+    assert site.noted() == (None, None)
+    site.redis.delete(LEASE)
+    late = site.open()
+    site.redis.set(LEASE, "somebody else")
+    site.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
+    with pytest.raises(BmcAuthenticationFailed):
+        late.power_state()
+    assert site.noted() == (None, None)
+    site.redis.delete(LEASE)
+    with pytest.raises(BmcAuthenticationFailed, match="before"):
+        site.open()
+    assert site.trouble().refused
+
+
+def test_late_user_with_a_login_that_was_refused_before_spoils_no_note_of_the_one_that_works(site: Site) -> None:
+    site.read()
+    site.fail(BmcAuthenticationFailed("no", executed=False))
+    newer = replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "another"))
+    site.read(newer)
+    before = site.redis.hgetall(machine_key(MACHINE))
+    with pytest.raises(BmcAuthenticationFailed, match="before"):
+        site.open()
+    assert site.redis.hgetall(machine_key(MACHINE)) == before
+    site.read(newer)
+    assert site.opened[-1]["login_worked"] is True
+    assert site.noted()[1] is None
+
+
+def test_refused_login_does_not_have_another_one_forgotten_that_worked(site: Site) -> None:
+    site.read()
+    site.fails = BmcAuthenticationFailed("no", executed=False)
+    with pytest.raises(BmcAuthenticationFailed):
+        site.read(replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "wrong")))
+    assert site.trouble().refused
+    site.fails = None
+    site.read()
+    assert site.opened[-1]["login_worked"] is True
