@@ -83,11 +83,14 @@ class VirtualApiBmc:
             if self.refuse_with is not None:
                 self.ledger.called("refused")
                 return Response.text("out of order\n", self.refuse_with)
-            if self.dice.falls(Fault.PACKET_LOSS):
+            lost = self.dice.falls(Fault.PACKET_LOSS)
+            if lost and self.dice.coin():
                 raise NoAnswer
             answer = await self._answer(request)
             if self.dice.falls(Fault.SLOW):
                 await asyncio.sleep(self.dice.odds.slow_s)
+            if lost:
+                raise NoAnswer
             return answer
 
     async def _answer(self, request: Request) -> Response:

@@ -35,7 +35,7 @@ class Fault(enum.StrEnum):
     BUSY = "busy"
     """The BMC has no time, or no session left."""
     PACKET_LOSS = "packet-loss"
-    """A packet, or a connection, is lost."""
+    """A packet, or a connection, is lost: before what it says is done or after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ class Dice:
     def __init__(self, odds: Odds | None = None, seed: int | str = 0) -> None:
         self.odds = odds or Odds()
         self.fallen: Counter[Fault] = Counter()
+        self._coin = random.Random(f"{seed}/coin")
         self._dice = {fault: random.Random(f"{seed}/{fault.value}") for fault in Fault}
 
     def falls(self, fault: Fault) -> bool:
@@ -109,3 +110,7 @@ class Dice:
         if happens:
             self.fallen[fault] += 1
         return happens
+
+    def coin(self) -> bool:
+        """Decide what a fault leaves open."""
+        return self._coin.random() < 0.5

@@ -19,8 +19,8 @@ class Ledger:
     most_refused_in_a_row: the most of these so far.
     sessions, most_sessions: sessions that are open now, and the most that ever were.
     sessions_expired: those that nobody closed.
-    slots: places that logins hold now, where a BMC has few, whether or not their program knows of it; slots_expired: those
-    that a program had, and did not give back.
+    slots: places that logins hold now, where a BMC has few, whether or not their program knows of it;
+    slots_expired: those that a program had, and did not give back.
     users, most_users: different peers that are served now, and the most that ever were.
     graceful_resets: orders that ask the operating system, which a provider must never give.
     """

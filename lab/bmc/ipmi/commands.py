@@ -176,8 +176,9 @@ class Commands:
             return Answer(Completion.BUSY)
         if self._dice.falls(Fault.EXPLICIT):
             return Answer(Completion.UNSPECIFIED)
-        if not self._dice.falls(Fault.SILENT):
-            act()
+        if self._dice.falls(Fault.SILENT):
+            return Answer()
+        act()
         return Answer(lost=self._dice.falls(Fault.DROP_AFTER))
 
     def _press(self, button: Button) -> None:

@@ -7,7 +7,6 @@ ends without an answer, before or after the request was served.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 
 from lab.bmc.chassis import Button, Chassis
@@ -52,7 +51,6 @@ class VirtualRedfishBmc:
         self.port = 0
         self._uuid = machine_id
         self._certificate = certificate
-        self._coin = random.Random(machine_id)
         self._logins = Logins(self._service)
         self._systems: dict[str, System] = {}
         self.add_system(machine_id, chassis)
@@ -106,7 +104,7 @@ class VirtualRedfishBmc:
     async def handle(self, request: Request) -> Response:
         """Answer one request. Raises NoAnswer where the dice leave it without an answer."""
         lost = self.dice.falls(Fault.PACKET_LOSS)
-        if lost and self._coin.random() < 0.5:
+        if lost and self.dice.coin():
             raise NoAnswer
         if self.status_delay_s:
             await asyncio.sleep(self.status_delay_s)

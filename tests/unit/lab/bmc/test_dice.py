@@ -52,6 +52,14 @@ def test_same_seed_gives_the_same_faults_whatever_else_is_thrown():
     assert first != [Dice(odds, "8/a").falls(Fault.EXPLICIT) for _ in range(50)]
 
 
+def test_coin_falls_on_either_side_and_tells_one_bmc_from_another():
+    coin, other = Dice(seed=1), Dice(seed=2)
+    tossed = [coin.coin() for _ in range(50)]
+
+    assert 10 < sum(tossed) < 40
+    assert tossed != [other.coin() for _ in range(50)]
+
+
 def test_faults_come_as_often_as_they_are_likely_and_are_counted():
     dice = Dice(Odds(silent=0.1, busy=1.0), 1)
 

@@ -252,6 +252,7 @@ def test_lost_packets_are_no_fault_of_their_sender():
         (Odds(explicit=1), 0xFF, []),
         (Odds(busy=1), 0xC0, []),
         (Odds(silent=1), 0, []),
+        (Odds(silent=1, drop_after=1), 0, []),
         (Odds(drop_after=1), None, ["poweron"]),
         (Odds(slow=1, slow_s=9), None, ["poweron"]),
     ],
