@@ -6,20 +6,30 @@ import ipaddress
 
 from app.machine.bmc_login import IPMI_PORT
 from app.machine.model import BmcConfiguration
+from workers.bmc.exchange import AddressUnusable, host_and_port
 
 
 def place_of(configuration: BmcConfiguration) -> str:
     """Address and port. Redfish and IPMI of one address are one BMC, which counts by the port of IPMI."""
     if configuration.api_address:
-        return configuration.api_address.lower()
+        return _api_place(configuration.api_address)
     if configuration.ipmi is None:
         return ""
     return f"{_plain(configuration.ipmi.address)}:{configuration.ipmi.port or IPMI_PORT}"
 
 
-def _plain(address: str) -> str:
-    """An address in its one shortest form; a name as it is."""
+def _api_place(address: str) -> str:
     try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:
+        host, port = host_and_port(address)
+    except AddressUnusable:  # nothing is ever sent to it
         return address.lower()
+    return f"{_plain(host)}:{port}"
+
+
+def _plain(address: str) -> str:
+    """An address in its one shortest form, without brackets; a name without the dot that may end it."""
+    bare = address.strip("[]")
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return bare.lower().removesuffix(".")
