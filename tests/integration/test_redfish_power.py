@@ -92,6 +92,74 @@ def test_system_with_the_machines_uuid_is_used_among_several(bmc):
     assert "first is used" in stranger.known.doubt
 
 
+OTHER = MACHINE.replace("3", "9")
+SECOND = "/redfish/v1/Systems/2"
+
+
+def blades(bmc, *uuids):
+    """So many Systems, each with a reset of its own; the answer is what each was told."""
+    paths = (SYSTEM, SECOND)[: len(uuids)]
+    bmc.documents["/redfish/v1/Systems"] = {"Members": [{"@odata.id": path} for path in paths]}
+    for path, uuid in zip(paths, uuids, strict=True):
+        reset = {"#ComputerSystem.Reset": {"target": f"{path}/reset"}}
+        bmc.documents[path] = {"UUID": uuid, "PowerState": "On", "Actions": reset}
+    told, bmc.power = [], "On"
+    bmc.hook(lambda asked: told.append(asked.path) or Answer(204) if asked.method == "POST" else None)
+    return told
+
+
+def test_known_system_that_is_another_machines_by_now_is_looked_up_anew(bmc):
+    told = blades(bmc, OTHER, MACHINE)
+    talk = bmc.session(KNOWN)
+    talk.power_off()
+    assert told == [f"{SECOND}/reset"]
+    assert (talk.known.system, talk.known.doubt) == (SECOND, "")
+
+
+def test_only_system_that_is_another_machines_by_now_is_used_with_a_doubt(bmc):
+    blades(bmc, OTHER)
+    talk = bmc.session(KNOWN)
+    assert talk.power_state() is PowerState.ON
+    assert OTHER in talk.known.doubt
+    again = bmc.session(talk.known)
+    asked = len(bmc.asked)
+    assert again.power_state() is PowerState.ON
+    assert len(bmc.asked) == asked + 1  # not looked for each time
+
+
+def test_system_that_was_chosen_as_the_first_of_several_stays_so(bmc):
+    told = blades(bmc, OTHER, OTHER)
+    talk = bmc.session()
+    talk.power_off()
+    talk = bmc.session(talk.known)
+    talk.power_off()
+    assert told == [f"{SYSTEM}/reset"] * 2
+    assert "first is used" in talk.known.doubt
+    assert bmc.count("GET /redfish/v1/Systems") - bmc.count("GET /redfish/v1/Systems/") == 1
+
+
+@pytest.mark.parametrize("uuid", ["", "00000000-0000-0000-0000-000000000000"])
+def test_known_system_that_tells_no_uuid_for_now_is_believed_to_be_the_one(bmc, uuid):
+    told = blades(bmc, OTHER, uuid)
+    bmc.session(Known(BmcKind.REDFISH, SECOND)).power_off()
+    assert told == [f"{SECOND}/reset"]
+
+
+def test_first_of_several_is_not_used_where_the_machines_own_may_be_the_one_that_cannot_be_read(bmc):
+    told = blades(bmc, OTHER, MACHINE)
+    bmc.hooks.insert(0, first(1, Answer(500), f"GET {SECOND}"))
+    with pytest.raises(BmcRefused, match="500") as caught:
+        bmc.session().power_off()
+    assert (caught.value.executed, told) == (False, [])
+
+
+def test_system_that_cannot_be_read_is_passed_over_on_the_way_to_the_machines_own(bmc):
+    told = blades(bmc, OTHER, MACHINE)
+    bmc.hooks.insert(0, first(1, Answer(500), f"GET {SYSTEM}"))
+    bmc.session().power_off()
+    assert told == [f"{SECOND}/reset"]
+
+
 def test_systems_on_several_pages_are_all_looked_at_and_a_circle_of_pages_ends(bmc):
     bmc.documents["/redfish/v1/Systems"] = {"Members": [], "Members@odata.nextLink": "/redfish/v1/more"}
     bmc.documents["/redfish/v1/more"] = {"Members": [], "Members@odata.nextLink": "/redfish/v1/Systems"}

@@ -33,9 +33,12 @@ def find_system(machine_id: str, service: Service) -> tuple[System, Known]:
             trouble = error
             continue
         if is_same(machine_id, systems[-1].uuid):
+            trouble = None
             break
+    if trouble is not None:  # it may be the machine's own
+        raise trouble
     if not systems:
-        raise trouble or BmcNoSystem(f"the BMC of {machine_id} lists no System", executed=False)
+        raise BmcNoSystem(f"the BMC of {machine_id} lists no System", executed=False)
     system, doubt = choose(machine_id, systems)
     service.known = known_of(root.content, system, doubt)
     return system, service.known

@@ -30,7 +30,7 @@ from workers.bmc.redfish.arming import arm_pxe_once
 from workers.bmc.redfish.finding import describe_system, find_system
 from workers.bmc.redfish.line import Line
 from workers.bmc.redfish.service import Service, origin_of
-from workers.bmc.redfish.system import System, read_system, reset_types_in
+from workers.bmc.redfish.system import System, is_another, read_system, reset_types_in
 from workers.bmc.redfish.tasks import await_task
 from workers.bmc.redfish.tls import shared_context
 
@@ -102,9 +102,12 @@ class RedfishBmc:
         self._service.close()
 
     def _system(self) -> System:
-        """The System, read now; looked up anew where the remembered one is gone."""
+        """The System, read now; looked up anew where the remembered one is gone, or another machine's by now."""
         if self.known.system and (document := self._service.find(self.known.system)) is not None:
-            return read_system(replace(document, path=self.known.system))
+            system = read_system(replace(document, path=self.known.system))
+            # Blades are swapped, and addresses given to other boxes. One that was never surely the machine's stays.
+            if self.known.doubt or not is_another(self._machine_id, system.uuid):
+                return system
         system, self._service.known = find_system(self._machine_id, self._service)
         return system
 

@@ -19,6 +19,8 @@ from workers.bmc.redfish.service import Document
 
 # The states between are neither: what is on its way is asked again.
 _POWER: Final = {"On": PowerState.ON, "Off": PowerState.OFF}
+# What SMBIOS has for "not present" and "not set".
+_STAND_FOR_NONE: Final = (0, (1 << 128) - 1)
 # The names under which vendors put what is their own into a service root that does not name its vendor.
 _OEM_KEYS: Final = ("Hpe", "Hp", "Dell", "Supermicro", "Lenovo", "Ami", "AMI", "ts_fujitsu", "Huawei", "OpenBmc")
 
@@ -92,19 +94,33 @@ def choose(machine_id: str, systems: Sequence[System]) -> tuple[System, str]:
         systems: at least one, in the BMC's order.
     """
     same = [system for system in systems if is_same(machine_id, system.uuid)]
-    if same or len(systems) == 1:
-        return (same or systems)[0], ""
+    if same:
+        return same[0], ""
+    if len(systems) == 1:
+        told = systems[0].uuid
+        words = f"the only System of its BMC has another UUID than the machine: {clean(told)}"
+        return systems[0], words if is_another(machine_id, told) else ""
     words = f"none of the {len(systems)} Systems of its BMC has the machine's UUID, so the first is used"
     return systems[0], f"{words}: {clean(systems[0].path)}"
 
 
 def is_same(machine_id: str, told: str) -> bool:
     """Whether a System's UUID is the machine's, also with the first three groups in the other byte order."""
+    wanted, found = _uuid(machine_id), _uuid(told)
+    return wanted is not None and found is not None and found.bytes in (wanted.bytes, wanted.bytes_le)
+
+
+def is_another(machine_id: str, told: str) -> bool:
+    """Whether a System's UUID is that of another machine: some tell none, or one that stands for none."""
+    found = _uuid(told)
+    return found is not None and found.int not in _STAND_FOR_NONE and not is_same(machine_id, told)
+
+
+def _uuid(text: str) -> uuid.UUID | None:
     try:
-        wanted, found = uuid.UUID(machine_id), uuid.UUID(told)
+        return uuid.UUID(text)
     except ValueError:
-        return False
-    return found.bytes in (wanted.bytes, wanted.bytes_le)
+        return None
 
 
 def known_of(root: dict[str, Any], system: System | None = None, doubt: str = "") -> Known:

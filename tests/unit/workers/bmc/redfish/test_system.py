@@ -6,8 +6,9 @@ from app.machine.model import PowerState
 from tests.unit.workers.bmc.redfish import shapes
 from workers.bmc.known import BmcKind
 from workers.bmc.redfish.service import Document
-from workers.bmc.redfish.system import choose, is_same, known_of, read_system, reset_types_in
+from workers.bmc.redfish.system import choose, is_another, is_same, known_of, read_system, reset_types_in
 
+OTHER = "99999999-5544-7766-8899-aabbccddeeff"
 VENDORS = {name: getattr(shapes, name) for name in ("IDRAC", "ILO5", "SUPERMICRO", "XCC", "AMI", "OPENBMC")}
 
 
@@ -78,8 +79,29 @@ def test_system_with_the_machines_uuid_is_chosen_wherever_it_stands():
     assert choose(shapes.UUID, systems) == (systems[1], "")
 
 
-def test_only_system_is_chosen_whatever_uuid_it_tells():
-    assert choose(shapes.UUID, [read(shapes.SUPERMICRO)]) == (read(shapes.SUPERMICRO), "")
+NIL, ONES = "00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"
+
+
+def test_only_system_is_chosen_with_a_doubt_where_it_tells_another_uuid():
+    system = read(shapes.SUPERMICRO | {"UUID": OTHER})
+    assert choose(shapes.UUID, [system]) == (
+        system, f"the only System of its BMC has another UUID than the machine: {OTHER}",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("told", ["", "not set", NIL, ONES, shapes.UUID])
+def test_only_system_is_chosen_without_a_doubt_where_it_tells_no_other_uuid(told):
+    system = read({"UUID": told})
+    assert choose(shapes.UUID, [system]) == (system, "")
+
+
+@pytest.mark.parametrize(
+    ("told", "other"),
+    [(OTHER, True), (shapes.UUID, False), (shapes.SWAPPED, False), ("", False), ("7", False), (NIL, False),
+     (ONES, False)],
+)  # fmt: skip
+def test_uuid_is_of_another_machine_where_it_is_one_and_not_this_machines(told, other):
+    assert is_another(shapes.UUID, told) is other
 
 
 def test_first_of_several_strangers_is_chosen_with_a_doubt():
