@@ -9,16 +9,18 @@ from typing import Any
 from app.agents.client import PowerManagement
 from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, GatewayUnreachable, StaleFence, WipeRefused
 from app.machine.bmc_login import IPMI_PORT, user_login
-from app.machine.model import BmcConfig, OperationName
+from app.machine.model import BmcConfig, BmcConfiguration, Ipmi, OperationName
 from app.omni.kinds import Kind
+from app.state.renewals import Renewed
 from config.celery import QUEUE_BMC
 from workers.bmc_address import address_of
 from workers.bmc_allowed import check_named
 from workers.celery_app import app
 from workers.errors import AgentRefused, AgentUnavailable, NewLoginRefused
 from workers.keeper import LeaseLost
-from workers.login_trial import try_login
+from workers.login_trial import let_rest, try_login
 from workers.operation import perform
+from workers.power import patiently
 from workers.turn import NotDue, Procedure, Turn
 
 AGENT_USER = "talos-agent"
@@ -30,17 +32,19 @@ BMC_OPERATIONS = (OperationName.POWER_ON, OperationName.POWER_OFF, OperationName
 def configure_bmc(turn: Turn) -> str:
     """Store the login to use, and try it."""
     given = turn.machine.bmc_config
-    words = _from_user(turn, given) if turn.operation.source == "user" and given else _from_agent(turn)
+    from_user = turn.operation.source == "user"
+    renewed = not from_user and turn.machine.facts.login_refused
+    words = _from_user(turn, given) if from_user and given else _from_agent(turn, renewed=renewed)
     # What failed with the login before deserves another try with this one.
     turn.services.attempts.clear(turn.machine.id, *BMC_OPERATIONS)
-    turn.services.logins.forget_refused(turn.machine.id)
-    return words + try_login(turn)
+    return words + try_login(turn, renewed=renewed)
 
 
 def _from_user(turn: Turn, config: BmcConfig) -> str:
     wanted = user_login(config)
     if wanted is None:
         raise NotDue("the BMCConfig in Omni holds no login any more")
+    let_rest(turn, wanted)
 
     def edit(spec: Any) -> None:
         spec.Clear()
@@ -51,13 +55,20 @@ def _from_user(turn: Turn, config: BmcConfig) -> str:
         if wanted.api_address is not None:
             spec.api.address = wanted.api_address
 
-    turn.store(Kind.BMC_CONFIGURATION, edit)
+    patiently(lambda: turn.store(Kind.BMC_CONFIGURATION, edit))
     return "took over the BMC login that was given in Omni"
 
 
-def _from_agent(turn: Turn) -> str:
+def _from_agent(turn: Turn, *, renewed: bool) -> str:
+    """renewed: the login that the agent set before is refused."""
+    lately = turn.services.renewals.lately(turn.machine.id) if renewed else None
+    if lately is Renewed.WORKED:
+        raise NewLoginRefused("the BMC refuses once more a login that its agent has set, within an hour")
+    if lately is Renewed.UNPROVED and (login := turn.machine.bmc_configuration) is not None:
+        let_rest(turn, login)
+        return "tried the BMC login that its agent has set once more"
     try:
-        return _ask_agent(turn)
+        words = _ask_agent(turn)
     except StaleFence:
         raise LeaseLost("a later operation has taken the machine") from None
     except (AgentGone, GatewayUnreachable) as error:
@@ -66,6 +77,9 @@ def _from_agent(turn: Turn) -> str:
         raise AgentUnavailable(f"the agent does not answer: {error}") from None
     except (AgentFailed, WipeRefused) as error:
         raise AgentRefused(f"the agent failed to set up the BMC: {error}") from None
+    if renewed:  # not before it stands in Omni: what nobody knows is to be set again
+        turn.services.renewals.note(turn.machine.id)
+    return words
 
 
 def _ask_agent(turn: Turn) -> str:
@@ -89,26 +103,25 @@ def _ask_agent(turn: Turn) -> str:
         if power.api:
             spec.api.address = address
 
-    turn.store(Kind.BMC_CONFIGURATION, edit)
+    # Nobody else knows the password, and the one before is gone.
+    patiently(lambda: turn.store(Kind.BMC_CONFIGURATION, edit))
     return "set up the BMC login through the agent" if power.ipmi else f"found the BMC at {address}"
 
 
 def _have_password_set(turn: Turn, power: PowerManagement) -> str:
     """Have the agent set a random password at its BMC. Raises what says that none is set: nobody would ever use it."""
-    machine_id, renews = turn.machine.id, turn.machine.facts.login_refused
+    machine_id = turn.machine.id
     check_named(machine_id, power.ipmi_address, power.ipmi_port, turn.services.settings)
-    if renews and turn.services.renewals.lately(machine_id):
-        raise NewLoginRefused("the BMC refuses once more a login that its agent has set, within an hour")
+    let_rest(turn, BmcConfiguration(ipmi=Ipmi(power.ipmi_address, power.ipmi_port or IPMI_PORT, AGENT_USER, "")))
     alphabet = string.ascii_letters + string.digits
     password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
     turn.guard.check()
     turn.services.gateway.set_power_management_ipmi(machine_id, AGENT_USER, password, turn.guard.lease.fence)
-    if renews:
-        turn.services.renewals.note(machine_id)
     return password
 
 
-CONFIGURE_BMC = Procedure(OperationName.CONFIGURE_BMC, configure_bmc)
+# It is read first: a password that is set where Omni cannot take it helps nobody.
+CONFIGURE_BMC = Procedure(OperationName.CONFIGURE_BMC, configure_bmc, confirms=(Kind.BMC_CONFIGURATION,))
 
 
 @app.task(name="configure_bmc", queue=QUEUE_BMC, bind=True)  # type: ignore[untyped-decorator]

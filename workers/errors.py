@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.machine.sentences import remedied
+
 
 class OperationError(Exception):
     """An attempt failed.
@@ -16,7 +18,7 @@ class OperationError(Exception):
 
     def words(self) -> str:
         """The cause and the remedy, for a person."""
-        return f"{self}. {self.hint}" if self.hint else str(self)
+        return remedied(str(self), self.hint)
 
 
 class AgentUnavailable(OperationError):
@@ -83,6 +85,17 @@ class NewLoginRefused(OperationError):
     hint = (
         "Give its login as a BMCConfig in Omni, which counts instead; or remove the cause on the BMC, then "
         "`omni-metal retry`"
+    )
+
+
+class NewLoginNotTaken(OperationError):
+    """A login that took the place of a refused one is refused as well: it may be that the BMC has locked us out."""
+
+    # Ten minutes are the longest lock-out that is known as a default (iDRAC).
+    backoff_s = (660,)
+    hint = (
+        "The same login is tried once more after 11 minutes, in case that the BMC has locked us out. A login that is "
+        "given as a BMCConfig in Omni counts instead"
     )
 
 

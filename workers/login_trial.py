@@ -1,4 +1,8 @@
-"""Try a login right after it was stored: a BMC that refuses it is said at once, with the remedy."""
+"""Try a login right after it was stored: a BMC that refuses it is said at once, with the remedy.
+
+A BMC that locks out refuses the right login as well. So no more than three refusals come within a minute, whoever has
+them, and a login that took the place of a refused one gets a second trial after the longest lock-out.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ import time
 from typing import Final
 
 from app.agents.words import clean
+from app.machine.decide import operation_id as id_of
 from app.machine.model import BmcConfiguration
+from app.machine.sentences import duration
+from app.state.renewals import REST_S
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcLoginUnusable
-from workers.errors import NewLoginRefused, UserLoginRefused
-from workers.turn import Turn
+from workers.bmc.place import place_of
+from workers.errors import NewLoginNotTaken, NewLoginRefused, OperationError, UserLoginRefused
+from workers.turn import NotDue, Turn
 
 # An iDRAC takes some seconds until a new user works. More than three refusals within a minute or two lock the user, or
 # our address, out of some BMCs.
@@ -17,13 +25,36 @@ PAUSES_S: Final = (5.0, 10.0)
 MOST_REFUSALS: Final = 3
 
 
-def try_login(turn: Turn) -> str:
+def let_rest(turn: Turn, login: BmcConfiguration) -> None:
+    """Raises NotDue where the BMC has refused logins a moment ago, so that it might lock this one out.
+
+    login: that is about to be stored; who and with which password does not matter.
+    """
+    ((_, notes),) = turn.services.mirror.load_noted([turn.machine.id])
+    trouble, tries = notes.bmc_trouble, 1 if login.manually_configured else MOST_REFUSALS
+    if trouble is None or not trouble.refused or trouble.place != place_of(login):
+        return
+    refusals, left_s = turn.services.renewals.refusals(turn.machine.id)
+    if not refusals:  # it was one that had worked, which is believed after as many as there may be
+        refusals = MOST_REFUSALS
+        left_s = REST_S - (turn.machine.now.timestamp() - trouble.since_ms / 1000)
+    if refusals + tries > MOST_REFUSALS and 0 < left_s <= REST_S:
+        words = f"its BMC has just refused a login, and may lock out: another one is tried in {duration(left_s)}"
+        raise NotDue(words, again_s=left_s)
+
+
+def try_login(turn: Turn, *, renewed: bool) -> str:
     """Read the power with the login that is stored now, so that what follows need not wait for the next sweep.
 
     The answer is what to add to the words about the login: nothing where it works, else why nobody knows yet. That a
     BMC is away or busy is no fault of the login: the sweep asks it again.
 
+    Args:
+        turn: of configure_bmc.
+        renewed: the login took the place of one that the BMC refused.
+
     Raises:
+        NewLoginNotTaken: the BMC refuses it, and may have locked us out.
         NewLoginRefused, UserLoginRefused: the BMC refuses the login, for good as far as can be told.
         BmcLoginUnusable: the login does not fit into the protocol that the BMC speaks.
     """
@@ -32,22 +63,30 @@ def try_login(turn: Turn) -> str:
         return ""
     refusals, pauses_s = 0, iter(() if login.manually_configured else PAUSES_S)
     while True:
+        _have_it_tried(turn, login)
         try:
             _read_power(turn, login)
         except BmcAuthenticationFailed as error:
             refusals += error.refusals
+            turn.services.renewals.refused(turn.machine.id, error.refusals)
             pause_s = next(pauses_s, None)
             if pause_s is None or refusals >= MOST_REFUSALS:
-                raise _refused(login, error, refusals) from None
+                raise _refused(turn, login, error, refusals, renewed=renewed) from None
             time.sleep(pause_s)
             turn.guard.check_still_ours()
-            turn.services.logins.forget_refused(turn.machine.id)  # not before: the sweep would ask meanwhile
         except BmcLoginUnusable:
             raise
         except BmcError as error:
             return f"; its BMC could not be asked with it yet: {error}"
         else:
+            turn.services.renewals.worked(turn.machine.id)
             return ""
+
+
+def _have_it_tried(turn: Turn, login: BmcConfiguration) -> None:
+    """Forget that this very login was refused: not before it is tried, as the sweep would ask meanwhile."""
+    if turn.services.logins.login_refused(turn.machine.id, login):
+        turn.services.logins.forget_refused(turn.machine.id)
 
 
 def _read_power(turn: Turn, login: BmcConfiguration) -> None:
@@ -58,9 +97,19 @@ def _read_power(turn: Turn, login: BmcConfiguration) -> None:
         bmc.close()
 
 
-def _refused(login: BmcConfiguration, error: BmcError, refusals: int) -> UserLoginRefused | NewLoginRefused:
+def _refused(
+    turn: Turn, login: BmcConfiguration, error: BmcError, refusals: int, *, renewed: bool
+) -> OperationError:
     said = clean(str(error))
     if login.manually_configured:
         return UserLoginRefused(f"the BMC refuses the login that a user gave: {said}")
     times = "once" if refusals == 1 else f"{refusals} times"
-    return NewLoginRefused(f"the BMC refuses the login that its agent has just set, {times}: {said}")
+    words = f"the BMC refuses the login that its agent has just set, {times}: {said}"
+    return NewLoginNotTaken(words) if renewed and not _was_not_taken(turn) else NewLoginRefused(words)
+
+
+def _was_not_taken(turn: Turn) -> bool:
+    """Whether this is the second trial."""
+    before = turn.services.attempts.of(turn.machine.id).get(turn.operation.name.value)
+    same = before is not None and before.operation_id == id_of(turn.machine.id, turn.operation)
+    return same and before is not None and before.error == NewLoginNotTaken.__name__

@@ -36,6 +36,7 @@ from celery.exceptions import Ignore
 from app.machine.decide import decide
 from app.machine.decide import operation_id as id_of
 from app.machine.model import Operation, OperationName
+from app.machine.sentences import remedied
 from app.machine.verbs import BY_HAND_ONLY, due
 from app.omni.errors import AccountRefused, OmniError, OmniUnavailable
 from app.omni.kinds import Kind
@@ -98,6 +99,7 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
             services.attempts.clear(machine_id, procedure.name.value)
             services.renewals.forget(machine_id)
             if procedure.name is not OperationName.CONFIGURE_BMC:  # that one is due because a login was refused
+                services.renewals.may_be_refused(machine_id)
                 services.logins.forget_refused(machine_id)
     except redis.RedisError as error:
         unmark_queued(services.leases, machine_id)
@@ -170,7 +172,9 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
                 break
             except DecideAnew:
                 log.info("deciding_anew")
-    except (NotDue, LeaseLost) as reason:
+    except NotDue as reason:
+        return entry("skipped", f"{SKIPPED}{reason}"), reason.again_s or LOOK_AGAIN_S
+    except LeaseLost as reason:
         return entry("skipped", f"{SKIPPED}{reason}"), LOOK_AGAIN_S
     except MirrorUnreadable as reason:
         log.error("mirror_unreadable", error=str(reason))  # noqa: TRY400  # no fault of this code
@@ -179,11 +183,8 @@ def _attempt(services: Services, procedure: Procedure, machine_id: str, guard: G
         return entry("skipped", SKIPPED + _why_away(reason)), AWAY_S
     except Exception as error:  # the outer edge: whatever goes wrong is a failed attempt that a person can see
         failure = error.error if isinstance(error, PowerUnreadable) else error
-        operation = (
-            error.operation
-            if isinstance(error, PowerUnreadable)
-            else operation or _meant(services, procedure, machine_id)
-        )
+        operation = error.operation if isinstance(error, PowerUnreadable) else operation
+        operation = operation or _meant(services, procedure, machine_id)
         if not isinstance(failure, OperationError | OmniError):
             log.exception("operation_broke")
         return _failed(services, entry, operation, machine_id, failure)
@@ -239,7 +240,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, OperationError):
         return error.words()
     words = f"{type(error).__name__}: {error}"
-    return f"{words}. {error.hint}" if isinstance(error, OmniError) and error.hint else words
+    return remedied(words, error.hint) if isinstance(error, OmniError) else words
 
 
 def _checked(machine_id: str) -> str:

@@ -115,7 +115,7 @@ def _put_back(undos: list[Undo]) -> set[Kind]:
     stands = set()
     for undo in reversed(undos):
         try:
-            _patiently(undo.act)
+            patiently(undo.act)
         except (OmniError, redis.RedisError) as error:
             log.warning("record_not_put_back", kind=undo.kind.value, error=type(error).__name__)
             stands.add(undo.kind)
@@ -160,7 +160,7 @@ def _record_power(turn: Turn, state: PowerState) -> Undo:
         else:
             spec.ClearField("last_power_on_timestamp")
 
-    written = _patiently(lambda: turn.store(Kind.POWER_OPERATION, record))
+    written = patiently(lambda: turn.store(Kind.POWER_OPERATION, record))
     return Undo(written.kind, lambda: _restore(turn, written, restore))
 
 
@@ -180,7 +180,7 @@ def record_reboot(turn: Turn, requested_id: str, *, with_time: bool) -> Undo:
         else:
             spec.ClearField("last_reboot_timestamp")
 
-    written = _patiently(lambda: turn.store(Kind.REBOOT_STATUS, record))
+    written = patiently(lambda: turn.store(Kind.REBOOT_STATUS, record))
     return Undo(written.kind, lambda: None if _powered_on_since(turn) else _restore(turn, written, restore))
 
 
@@ -192,7 +192,7 @@ def _powered_on_since(turn: Turn) -> bool:
     return on_at is not None and on_at > turn.machine.now
 
 
-def _patiently(write: Callable[[], _Written]) -> _Written:
+def patiently(write: Callable[[], _Written]) -> _Written:
     """Write a record, again where Omni breaks off. Raises OmniUnavailable: it may stand there or not."""
     deadline_s = time.monotonic() + RECORDED_WITHIN_S
     while True:

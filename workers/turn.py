@@ -30,7 +30,11 @@ CONFIRMED_FOR_S = 10.0
 
 
 class NotDue(Exception):
-    """The operation is not due, or must wait; the text says why."""
+    """The operation is not due, or must wait; the text says why. again_s: when to look again; 0 = soon."""
+
+    def __init__(self, words: str, again_s: float = 0.0) -> None:
+        super().__init__(words)
+        self.again_s = again_s
 
 
 class PowerUnreadable(Exception):

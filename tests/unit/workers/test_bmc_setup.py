@@ -59,6 +59,23 @@ def test_agent_with_ipmi_gets_a_random_password_of_sixteen_letters_and_digits(bo
     assert password not in str(bottle.services.redis.lrange(f"om:history:{MACHINE}", 0, -1))
 
 
+def test_lease_that_is_lost_sets_no_password(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined(bottle)
+    bottle.gateway.power = PowerManagement(ipmi_address="192.0.2.7", ipmi_port=623, ipmi=True, api=False)
+    asked = bottle.gateway.get_power_management
+
+    def loses_it(machine_id: str) -> PowerManagement:
+        lease = bottle.services.leases.current(machine_id)
+        assert lease is not None
+        bottle.services.leases.give_back(lease, 0.0)
+        bottle.services.leases.take(machine_id, "power_off", "another")
+        return asked(machine_id)
+
+    monkeypatch.setattr(bottle.gateway, "get_power_management", loses_it)
+    assert run(bottle)[1].startswith("skipped: ")
+    assert bottle.gateway.logins == [] and (Kind.BMC_CONFIGURATION, MACHINE) not in bottle.omni.stored
+
+
 def test_agent_with_neither_is_a_failure_in_words(bottle: Bottle) -> None:
     joined(bottle)
     bottle.gateway.power = PowerManagement(ipmi_address="", ipmi_port=0, ipmi=False, api=False)

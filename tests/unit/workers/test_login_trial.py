@@ -13,11 +13,14 @@ from app.agents.client import PowerManagement
 from app.machine.decide import decide, operation_id
 from app.machine.model import BmcConfiguration, Ipmi, OperationName
 from app.machine.verbs import Verb
+from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
 from app.omni.resource import Draft
 from app.state.attempts import Attempt
 from app.state.bmc_lease import BmcLeases
+from app.state.bmc_notes import TROUBLE, trouble_of, trouble_text
 from app.state.deciding import decide_options
+from app.state.mirror_keys import machine_key
 from app.watcher.choose import choose
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import enqueue
@@ -26,6 +29,7 @@ from workers.bmc.door import BmcDoor
 from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcLoginUnusable, BmcUnreachable
 from workers.bmc_reading import bmc_test
 from workers.bmc_setup import configure_bmc_task
+from workers.keeper import Guard, LeaseLost
 from workers.poll import sweep
 
 
@@ -58,6 +62,20 @@ class Site:
             return None
         arguments = {"machine_id": MACHINE, "operation_id": operation_id(MACHINE, choice.operation)}
         return str(configure_bmc_task.apply(kwargs=arguments).result)
+
+    def passes(self, seconds: float) -> None:
+        """Time passes: what is noted moves into the past."""
+        client, ms = self.bottle.services.redis, int(seconds * 1000)
+        trouble = trouble_of(client.hget(machine_key(MACHINE), TROUBLE), None)
+        if trouble is not None:
+            earlier = replace(trouble, since_ms=trouble.since_ms - ms)
+            client.hset(machine_key(MACHINE), TROUBLE, trouble_text(earlier))
+        for key in ("om:login-refusals:", "om:login-renewed:"):
+            left_ms = client.pttl(key + MACHINE)
+            client.pexpire(key + MACHINE, max(0, left_ms - ms))
+        for attempt in self.bottle.attempts().values():
+            earlier_attempt = replace(attempt, next_ms=attempt.next_ms and attempt.next_ms - ms)
+            self.bottle.services.attempts.store(MACHINE, earlier_attempt)
 
     def sweep(self) -> None:
         """The power is read."""
@@ -102,6 +120,183 @@ def parked(site: Site) -> Attempt:
     found = site.bottle.attempts()["configure_bmc"]
     assert found.parked and found.next_ms == 0
     return found
+
+
+@dataclass
+class Lockout:
+    """A BMC whose password `right` gives; after three failures within 60 s it refuses everybody for `locked_s`."""
+
+    site: Site
+    locked_s: float
+    right: Any = None
+    worked: bool = False
+    elapsed_s: float = 0.0
+    failed_s: list[float] = field(default_factory=list)
+    refused_s: list[float] = field(default_factory=list)
+    open_s: float = 0.0
+
+    def takes(self, login: Ipmi) -> BmcAuthenticationFailed | None:
+        """A session: a login that has worked is believed to be refused after three in a row."""
+        for times in range(1, 4 if self.worked else 2):
+            now_s = self.elapsed_s + sum(self.site.pauses) + (times - 1)
+            if login.password == self.right() and now_s >= self.open_s:
+                return None
+            self.refused_s.append(now_s)
+            if now_s >= self.open_s:
+                self.failed_s = [*(s for s in self.failed_s if now_s - s < 60), now_s]
+                if len(self.failed_s) >= 3:
+                    self.open_s = now_s + self.locked_s
+        error = refused(login)
+        error.refusals = times
+        return error
+
+    def passes(self, seconds: float) -> None:
+        self.elapsed_s += seconds
+        self.site.passes(seconds)
+
+    def most_in_a_minute(self) -> int:
+        return max(sum(0 <= later - first < 60 for later in self.refused_s) for first in self.refused_s)
+
+
+def set_by_agent(site: Site) -> str:
+    """The password that its agent has set last."""
+    return site.bottle.gateway.logins[-1][1]
+
+
+def stops_working(site: Site, locked_s: float) -> Lockout:
+    """A login that was set automatically, which somebody changes on the BMC, and a sweep that sees it."""
+    bmc = Lockout(site, locked_s, right=lambda: set_by_agent(site))
+    site.takes = bmc.takes
+    assert site.next_task() == "set up the BMC login through the agent"
+    bmc.worked, bmc.right = True, lambda: "changed by somebody"
+    site.sweep()
+    assert len(bmc.refused_s) == 3
+    bmc.worked, bmc.right = False, lambda: set_by_agent(site)
+    return bmc
+
+
+def test_bmc_that_locks_out_gets_another_login_only_after_a_minute(site: Site) -> None:
+    bmc = stops_working(site, 60)
+    waits = site.next_task()
+    assert waits is not None and waits.startswith("skipped: its BMC has just refused a login, and may lock out")
+    assert len(site.bottle.gateway.logins) == 1 and site.bottle.attempts() == {}
+    bmc.passes(66)
+    assert site.next_task() == "set up the BMC login through the agent"
+    assert len(bmc.refused_s) == 3 and not site.bottle.facts().login_refused
+
+
+def test_bmc_that_locks_out_for_ten_minutes_gets_the_same_login_a_second_time(site: Site) -> None:
+    bmc = stops_working(site, 600)
+    site.next_task()
+    bmc.passes(66)
+    words = site.next_task()
+    assert words is not None and "3 times" in words and "tried once more after 11 minutes" in words
+    (attempt,) = site.bottle.attempts().values()
+    assert not attempt.parked and site.next_task() is None
+    bmc.passes(661)
+    assert site.next_task() == "tried the BMC login that its agent has set once more"
+    assert len(site.bottle.gateway.logins) == 2 and site.bottle.attempts() == {}
+    assert bmc.most_in_a_minute() == 3
+
+
+def test_new_login_that_is_refused_at_its_second_trial_is_parked(site: Site) -> None:
+    bmc = stops_working(site, 0)
+    bmc.right = lambda: "never the one that is set"
+    for pause_s in (66, 661):
+        bmc.passes(pause_s)
+        site.next_task()
+    assert "that its agent has just set, 3 times" in parked(site).words
+    bmc.passes(7200)
+    assert site.next_task() is None
+    assert len(site.bottle.gateway.logins) == 2 and len(bmc.refused_s) == 9 and bmc.most_in_a_minute() == 3
+
+
+def test_login_of_a_user_is_not_tried_where_three_were_refused_within_a_minute(site: Site) -> None:
+    bmc = stops_working(site, 60)
+    bmc.right = lambda: "the users own"
+    site.user_gives("the users own")
+    waits = site.next_task()
+    assert waits is not None and "another one is tried in 1 min" in waits
+    bmc.passes(66)
+    assert site.next_task() == "took over the BMC login that was given in Omni"
+
+
+def test_login_of_a_user_that_is_corrected_twice_in_a_minute_counts_at_once(site: Site) -> None:
+    bmc = Lockout(site, 60, right=lambda: "three")
+    site.takes = bmc.takes
+    for password in ("one", "two", "three"):
+        site.user_gives(password)
+        said = site.next_task()
+    assert said == "took over the BMC login that was given in Omni" and len(bmc.refused_s) == 2
+
+
+def test_omni_that_breaks_off_once_does_not_lose_the_password_that_was_set(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bmc = stops_working(site, 60)
+    bmc.passes(66)
+    monkeypatch.setattr("workers.power.RECORD_PAUSE_S", 0.0)
+    update, broken = site.bottle.omni.update, []
+
+    def breaks_once(kind: Kind, *arguments: Any, **options: Any) -> Any:
+        if kind is Kind.BMC_CONFIGURATION and not broken:
+            broken.append(kind)
+            raise OmniUnavailable("Update", "BMCConfiguration", "connection lost")
+        return update(kind, *arguments, **options)
+
+    monkeypatch.setattr(site.bottle.omni, "update", breaks_once)
+    assert site.next_task() == "set up the BMC login through the agent"
+    assert broken and len(site.bottle.gateway.logins) == 2 and site.password() == set_by_agent(site)
+
+
+def test_password_that_omni_did_not_get_is_set_anew_and_counts_as_no_renewal(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bmc = stops_working(site, 60)
+    bmc.passes(66)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise OmniUnavailable("Update", "BMCConfiguration", "connection lost")
+
+    with monkeypatch.context() as away:
+        away.setattr("workers.power.RECORDED_WITHIN_S", 0.0)
+        away.setattr(site.bottle.omni, "update", broken)
+        assert str(site.next_task()).startswith("skipped: Omni cannot be reached")
+    assert site.next_task() == "set up the BMC login through the agent"
+    assert len(site.bottle.gateway.logins) == 3 and site.password() == set_by_agent(site)
+
+
+def test_set_up_that_dies_before_its_trial_tries_the_login_that_stands_there(site: Site) -> None:
+    bmc = stops_working(site, 60)
+    bmc.passes(66)
+    right, bmc.right = bmc.right, lambda: "not yet"
+    site.bottle.services.redis.set(f"om:login-renewed:{MACHINE}", "unproved", ex=3600)  # stored, and no more
+    site.sweep()
+    bmc.right = right
+    assert site.next_task() == "tried the BMC login that its agent has set once more"
+    assert len(site.bottle.gateway.logins) == 1
+
+
+def test_omni_that_is_away_gets_no_password_set(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise OmniUnavailable("Get", "BMCConfiguration", "connection refused")
+
+    monkeypatch.setattr(site.bottle.omni, "get", away)
+    assert str(site.next_task()).startswith("skipped: Omni cannot be reached")
+    assert site.bottle.gateway.logins == []
+
+
+def test_lease_that_is_lost_during_the_pause_sends_no_further_login(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: Guard) -> None:
+        if site.pauses:
+            raise LeaseLost("a later operation has taken the machine")
+
+    monkeypatch.setattr(Guard, "check_still_ours", lost)
+    site.takes = refused
+    assert site.next_task() == "skipped: a later operation has taken the machine"
+    assert len(site.tried) == 1
 
 
 def test_new_login_works_it_is_tried_once_and_the_power_is_known(site: Site) -> None:
@@ -157,6 +352,7 @@ def test_login_that_stops_working_is_set_anew_through_the_agent(site: Site) -> N
     first = site.password()
     site.takes = lambda login: refused(login) if login.password == first else None
     site.sweep()
+    site.passes(66)
     assert site.next_task() == "set up the BMC login through the agent"
     assert site.password() != first and site.tried[-1] == site.password()
     assert site.bottle.facts().powered_on is True and not site.bottle.facts().login_refused
@@ -181,6 +377,7 @@ def test_bmc_that_forgets_each_new_login_gets_no_password_every_half_minute(site
         used = site.password()
         site.takes = lambda login, used=used: refused(login) if login.password == used else None
         site.sweep()
+        site.passes(66)
         site.next_task()
     assert len(site.bottle.gateway.logins) == 2
     assert "refuses once more" in parked(site).words
@@ -204,6 +401,7 @@ def test_person_retries_another_login_is_set_at_once(site: Site, monkeypatch: py
     result = enqueue.order(services.settings, services.redis, MACHINE, Verb.RETRY, "test")
     assert result.started == ("configure_bmc",) and sent == [{"machine_id": MACHINE}]
     site.takes = lambda _: None
+    site.passes(66)
     assert configure_bmc_task.apply(kwargs=sent[0]).state == "SUCCESS"
     assert len(site.bottle.gateway.logins) == 2 and site.bottle.attempts() == {}
 
@@ -223,6 +421,7 @@ def test_login_of_a_user_takes_the_place_of_a_refused_one_and_forgets_what_faile
     failed = Attempt("power_on", "x", 1, 0, True, "BmcAuthenticationFailed", "401", 1)
     site.bottle.services.attempts.store(MACHINE, failed)
     site.user_gives("s3cret")
+    site.passes(66)
     assert site.next_task() == "took over the BMC login that was given in Omni"
     assert site.bottle.attempts() == {} and site.bottle.facts().powered_on is True
 
