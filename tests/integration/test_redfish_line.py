@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import html
+import json
 import socket
 import ssl
 import threading
@@ -310,6 +312,34 @@ def test_address_of_ipv6_is_dialled(monkeypatch):
 def test_user_with_a_colon_cannot_be_sent():
     with pytest.raises(BmcLoginUnusable):
         open_redfish("m", Ipmi("127.0.0.1", 0, "a:b", "p"), Settings(), KNOWN, login_worked=True)
+
+
+SECRETS = ('se"cret\\pass', "pässwört", "<so&so>", "a.b", "über/haupt'")
+WAYS = {
+    "json in ascii": lambda said: json.dumps({"error": {"message": said}}).encode(),
+    "json in capitals": lambda said: json.dumps({"error": {"message": said}}).replace("\\u00e", "\\u00E").encode(),
+    "json in utf-8": lambda said: json.dumps({"error": {"message": said}}, ensure_ascii=False).encode(),
+    "json with an id": lambda said: json.dumps({"error": {"code": said, "message": ""}}).encode(),
+    "arguments": lambda said: json.dumps({"Messages": [{"MessageID": "a.b", "MessageArgs": [said]}]}).encode(),
+    "text": lambda said: said.encode(),
+    "text in latin-1": lambda said: said.encode("latin-1"),
+    "cut json": lambda said: json.dumps({"error": said}).encode()[:-1],
+    "page": lambda said: f"<p>{html.escape(said)}</p>".encode(),
+}
+
+
+@pytest.mark.parametrize("before", ["bad login admin:", "x" * 295 + " "])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_password_is_not_told_in_whatever_way_the_bmc_writes_it(make, secret, way, before):
+    bmc = make()
+    bmc.hook(lambda _: Answer(400, WAYS[way](before + secret)))
+    with pytest.raises(BmcRefused) as caught:
+        bmc.session(KNOWN, password=secret).power_state()
+    told = str(caught.value)
+    assert "with 400" in told
+    for part in (secret, secret.split('"')[0], "wört", "w\\u00f6rt", "wrt", "so&", "so&amp;", "haupt"):
+        assert part not in told.partition("with 400")[2] or part in before
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -6,8 +6,9 @@ answer of another shape for a fault of the program.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -64,14 +65,14 @@ class Refused(Exception):
         self.refusal = refusal
 
 
-def read_refusal(status: int, body: bytes) -> Refusal:
-    """What an error says, in whatever shape it comes."""
+def read_refusal(status: int, body: bytes, secrets: Collection[str] = ()) -> Refusal:
+    """What an error says, in whatever shape it comes; some repeat what they were sent, and `secrets` are left out."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        plain = body[:_MOST_TEXT].decode(errors="replace")
+        plain = _without(secrets, body.decode(errors="replace"))[:_MOST_TEXT]
         return Refusal(status, frozenset(), clean(plain), plain)
-    messages = list(_messages_of(document))
+    messages = list(_messages_of(document, secrets))
     ids = frozenset(message_id for message_id, _, _ in messages)
     telling = [message for message in messages if message[0] not in _SAYS_NOTHING] or messages
     words = next((said or f"{message_id} {more}" for message_id, said, more in telling), "")
@@ -108,7 +109,7 @@ def error_of(refusal: Refusal, known: Known, asked: str) -> BmcError:
     return error
 
 
-def _messages_of(document: Any) -> Iterator[tuple[str, str, str]]:
+def _messages_of(document: Any, secrets: Collection[str]) -> Iterator[tuple[str, str, str]]:
     """Each message's id, words, and what it is about."""
     for holder in (document, as_dict(document).get("error")):
         inside = as_dict(holder)
@@ -116,20 +117,25 @@ def _messages_of(document: Any) -> Iterator[tuple[str, str, str]]:
             listed = inside.get(key)
             for message in listed if isinstance(listed, list) else [listed]:
                 if isinstance(message, dict):
-                    yield _message(message)
+                    yield _message(message, secrets)
         if "code" in inside or "message" in inside:
-            yield _bare(inside.get("code")), _text(inside.get("message")), ""
+            yield _message({"MessageId": inside.get("code"), "Message": inside.get("message")}, secrets)
 
 
-def _message(message: dict[str, Any]) -> tuple[str, str, str]:
+def _message(message: dict[str, Any], secrets: Collection[str]) -> tuple[str, str, str]:
     """One message; iLO 4 writes MessageID."""
     about = (message.get("MessageArgs"), message.get("RelatedProperties"))
     more = " ".join(_text(item) for listed in about if isinstance(listed, list) for item in listed)
-    return _bare(message.get("MessageId") or message.get("MessageID")), _text(message.get("Message")), more
+    message_id = _text(message.get("MessageId") or message.get("MessageID"))
+    without = functools.partial(_without, secrets)
+    return without(message_id).rpartition(".")[2], without(_text(message.get("Message"))), without(more)
 
 
-def _bare(message_id: Any) -> str:
-    return _text(message_id).rpartition(".")[2]
+def _without(secrets: Collection[str], text: str) -> str:
+    """The text with no secret in it. Before it is cut: a part of a secret is not found any more."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "(login)")
+    return text
 
 
 def _text(value: Any) -> str:

@@ -1,8 +1,7 @@
 """The Redfish service of one BMC: requests that carry the login, answers that are checked, errors that are ours.
 
-sushy's connector does the protocol's part of a request. It asks again by itself after some errors; here every error
-leaves it by its callback, as one of ours, before it comes to that: nothing is sent twice but a request whose login
-was refused, and that only where the login is known to work, or the BMC to refuse now and then.
+Nothing is sent twice but a request whose login was refused, and that only where the login is known to work, or the BMC
+to refuse now and then.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -18,7 +16,6 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from sushy.connector import Connector
 from sushy.exceptions import SushyError
 
 from app.agents.words import clean
@@ -33,7 +30,8 @@ from workers.bmc.errors import (
 from workers.bmc.exchange import NotConnected
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.quirks import Effect, has
-from workers.bmc.redfish.answers import Refusal, Refused, class_of, error_of, read_refusal
+from workers.bmc.redfish.answers import Refusal, Refused, class_of, error_of
+from workers.bmc.redfish.connector import LineConnector
 from workers.bmc.redfish.line import AnswerLost, AnswerUnfit, CertificateNotTrusted, Line, Redirected
 
 # A BMC that refuses a right login now and then takes it a second later.
@@ -69,7 +67,7 @@ class Service:
         self.login_worked = login_worked
         self._line = line
         self._shown = clean(urlsplit(origin).netloc)
-        self._connector = _Connector(line, origin, username, password)
+        self._connector = LineConnector(line, origin, username, password)
 
     def read(self, path: str, *, with_login: bool = True) -> Document:
         """GET a resource."""
@@ -138,11 +136,10 @@ class Service:
         *,
         with_login: bool = True,
     ) -> requests.Response | Refusal:
-        options = {} if with_login else {"auth": _no_login}
         refusals = 0
         while True:
             try:
-                response = self._connector.ask(method, path, body, headers or {}, options)
+                response = self._connector.ask(method, path, body, headers or {}, with_login=with_login)
             except Refused as error:
                 refusals += 1
                 if refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(error.refusal)):
@@ -189,47 +186,6 @@ class Service:
             raise BmcRefused(words, executed=False) from None
 
 
-class _Connector(Connector):  # type: ignore[misc]  # sushy has no types
-    """sushy's connector on a line of ours."""
-
-    def __init__(self, line: Line, origin: str, username: str, password: str) -> None:
-        # One try: 0 stands for three, and more for more. The line checks certificates.
-        super().__init__(origin, verify=True, server_side_retries=1, response_callback=self._check)
-        self.origin = origin
-        session: requests.Session = self._session
-        session.trust_env = False  # no look for proxies and .netrc with each request: a line uses neither
-        session.mount("https://", line)
-        session.mount("http://", line)
-        session.headers["Connection"] = "keep-alive"
-        # As bytes, since requests would write it in Latin-1, which has not all letters.
-        user, secret = username.encode(), password.encode()
-        self.set_http_basic_auth(user, secret)
-        self._secrets = [part for part in (b64encode(b"%b:%b" % (user, secret)), secret) if part]
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None,
-        headers: dict[str, str],
-        options: dict[str, Any],
-    ) -> requests.Response:
-        """One request, sent once."""
-        response: requests.Response = self._op(
-            method, path, data=body, headers=headers, server_side_retries_left=0, **options
-        )
-        return response
-
-    def _check(self, response: requests.Response) -> None:
-        """Raise Refused where the answer is an error, before sushy looks at it; some repeat what they were sent."""
-        if response.status_code < HTTPStatus.BAD_REQUEST:
-            return
-        content = response.content
-        for secret in self._secrets:
-            content = content.replace(secret, b"(login)")
-        raise Refused(read_refusal(response.status_code, content))
-
-
 def content_of(response: requests.Response) -> dict[str, Any]:
     """The object of JSON that an answer holds. Raises AnswerUnfit."""
     try:
@@ -239,10 +195,6 @@ def content_of(response: requests.Response) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AnswerUnfit("something else than an object of JSON")
     return content
-
-
-def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def origin_of(host: str, port: int, *, tls: bool) -> str:
