@@ -18,7 +18,6 @@ from app.state.connection import connect
 from app.state.mirror import Mirror
 from app.state.mirror_reader import MirrorUnreadable
 from app.state.secrets import sealer
-from app.state.unended import unended_reboot
 from app.state.view import MachineView, Views, refused_words
 from app.web.power import power
 from app.web.schemas import MachineDetailSchema
@@ -68,7 +67,7 @@ def _print_table(views: list[MachineView]) -> None:
         agent = _word(facts.agent_accessible, "yes", "no")
         refused = f"{refused_words(view.refused_tunnel)}. " if view.refused_tunnel else ""
         # Text, not str: what comes from machines must not be read as markup.
-        unended = f"{told} " if (told := unended_reboot(view)) else ""
+        unended = f"{view.unended_reboot} " if view.unended_reboot else ""
         words = (view.machine.id, view.phase, power(view), agent, refused + unended + view.sentence)
         table.add_row(*(Text(word) for word in words))
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_PIPE)

@@ -40,6 +40,11 @@ def because(*reasons: str) -> Weighed:
     return Weighed(reasons=reasons)
 
 
+def remedied(cause: str, remedy: str) -> str:
+    """The cause and the remedy. What others say may end with a full stop of its own."""
+    return f"{cause.rstrip('. ')}{'' if cause.endswith(('?', '!')) else '.'} {remedy}" if remedy else cause
+
+
 def shown(text: str) -> str:
     """A value from outside in quotes: one printable line of bounded length."""
     clean = "".join(c if c.isprintable() else "?" for c in text)

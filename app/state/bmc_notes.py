@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Final
 
+from app.machine.sentences import remedied
+
+# The class of the error of a login that does not fit into the protocol: no sweep makes it fit, like a refused one.
+LOGIN_UNUSABLE: Final = "BmcLoginUnusable"
 FOUND, TROUBLE, NEXT = "f:bmc-found", "f:bmc-trouble", "f:bmc-next"
 
 
@@ -61,9 +65,14 @@ class BmcTrouble:
     next_ms: int = 0
 
     @property
+    def waits_for_a_person(self) -> bool:
+        """Whether nothing but another login, or a person, will help."""
+        return self.refused or self.error == LOGIN_UNUSABLE
+
+    @property
     def told(self) -> str:
         """The cause and the remedy."""
-        return f"{self.words}. {self.hint}" if self.hint else self.words
+        return remedied(self.words, self.hint)
 
 
 def found_text(found: BmcFound) -> str:

@@ -1,24 +1,39 @@
-"""A reboot whose end nobody has noted: its worker died amid it, and who asked for it should know."""
+"""A reboot that Omni asks for and of which nobody knows whether it was done, which who asked for it should know."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from app.machine.decide import operation_id
+from app.machine.model import Machine, Operation, OperationName
 from app.machine.sentences import shown
-from app.state.view import MachineView
+from app.machine.verbs import BY_HAND_ONLY
+from app.state.history import HistoryEntry
 
 
-def unended_reboot(view: MachineView) -> str:
-    """What a person is told of the reboot that Omni asks for, where it stands recorded and did not end; else "".
+def unended_reboot(machine: Machine, history: Iterable[HistoryEntry]) -> str:
+    """What a person is told of the reboot that Omni asks for, where it may not have been done; else "".
 
-    It is recorded before it is sent, so that none is doubled, and is not sent again. What ended later on the machine is
-    a sign that all went on; where the history was lost, nothing can be said.
+    It is recorded before it is sent, so that none is doubled, and is not sent again: neither where its worker died nor
+    where no answer came. What was done later on the machine is a sign that all went on; where the history was lost,
+    nothing can be said.
+
+    history: that of the machine, newest first; no more of it is read than is needed.
     """
-    wish, record, last = view.machine.infra_machine, view.machine.reboot_status, view.last
-    if wish is None or record is None or last is None or view.lease is not None:
+    wish, record = machine.infra_machine, machine.reboot_status
+    if wish is None or record is None or record.last_reboot_timestamp is None:
         return ""
     asked, begun_at = wish.requested_reboot_id, record.last_reboot_timestamp
-    if not asked or asked != record.last_reboot_id or begun_at is None:
-        return ""
-    if last.ended_ms >= begun_at.timestamp() * 1000:
+    if not asked or asked != record.last_reboot_id:
         return ""
     begun = f"The reboot {shown(asked)} that Omni asks for was begun at {begun_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{begun}, and its worker died: whether the machine was reset is not known. Ask for another if it was not."
+    unknown = "whether the machine was reset is not known. Ask for another if it was not."
+    own = operation_id(machine.id, Operation(OperationName.REBOOT, "", cause=("requested", asked)))
+    for entry in history:
+        if entry.ended_ms < begun_at.timestamp() * 1000:
+            return f"{begun}, and its worker died: {unknown}"
+        if entry.outcome == "done" and OperationName(entry.operation) not in BY_HAND_ONLY:
+            return ""
+        if entry.operation_id == own and entry.outcome == "failed":
+            return f"{begun} and has failed; it stands recorded and is not tried again: {unknown}"
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +16,12 @@ from app.state.attempts import Attempt, attempts_key, parse_attempts
 from app.state.bmc_notes import BmcFound, BmcTrouble
 from app.state.deciding import decide_options, published_options
 from app.state.facts import Notes, PowerRead, RefusedTunnel, old_power
-from app.state.history import HistoryEntry, history_key, read_entry
+from app.state.history import History, HistoryEntry, history_key, read_entry
 from app.state.lease import Lease, lease_key, parse, queued_key
 from app.state.mirror import Mirror
 from app.state.secrets import Sealer
+from app.state.sentence import sentence
+from app.state.unended import unended_reboot
 from app.state.waiting import waits_words
 from config.settings import Settings
 
@@ -66,6 +68,7 @@ class MachineView:
     power_read: what its BMC said last, where that is too old to count.
     refused_tunnel: a second tunnel that was not let in lately.
     waits: for which turn an operation waits, or "".
+    unended_reboot: that nobody knows whether the reboot that Omni asks for was done, or "".
     """
 
     machine: Machine
@@ -83,6 +86,7 @@ class MachineView:
     power_read: PowerRead | None = None
     refused_tunnel: RefusedTunnel | None = None
     waits: str = ""
+    unended_reboot: str = ""
 
 
 class Views:
@@ -91,6 +95,7 @@ class Views:
     def __init__(self, client: redis.Redis, sealer: Sealer, settings: Settings) -> None:
         self._redis = client
         self._mirror = Mirror(client, sealer)
+        self._history = History(client)
         self._fallback = decide_options(settings)
 
     def one(self, machine_id: str) -> MachineView:
@@ -138,9 +143,10 @@ class Views:
             lease=_info(held) if held else None,
             queued=waiting,
             phase=phase_of(machine, decision, attempts, wiping=wiping, trouble=trouble),
-            sentence=waits or _sentence(decision, attempts, held, waiting, trouble),
+            sentence=waits or sentence(machine.id, decision, attempts, lease=held, queued=waiting, trouble=trouble),
             waits=waits,
             last=read_entry(last) if last else None,
+            unended_reboot="" if held else unended_reboot(machine, self._newest_first(machine.id, last)),
             mac=notes.mac,
             serial=notes.serial,
             bmc_found=notes.bmc_found if machine.bmc_configuration else None,
@@ -148,6 +154,12 @@ class Views:
             power_read=old_power(notes, int(machine.now.timestamp() * 1000)) if machine.bmc_configuration else None,
             refused_tunnel=refused_lately(notes, machine.now),
         )
+
+    def _newest_first(self, machine_id: str, last: bytes | None) -> Iterator[HistoryEntry]:
+        """The history from its newest entry on, which is at hand; the rest is asked for where that does not tell."""
+        if last:
+            yield read_entry(last)
+            yield from self._history.read(machine_id)[1:]
 
 
 def current_attempts(machine: Machine, decision: Decision, attempts: Mapping[str, Attempt]) -> tuple[Attempt, ...]:
@@ -197,7 +209,7 @@ def phase_of(
         return _GATE_PHASES[decision.gate]
     in_cluster = bool(infra_machine.cluster_talos_version)
     phases = {
-        "parked": any(a.parked for a in attempts) or (trouble is not None and trouble.refused),
+        "parked": any(a.parked for a in attempts) or (trouble is not None and trouble.waits_for_a_person),
         "wiping": wiping,
         "wipe-due": decision.requires_wipe,
         "bmc-setup": machine.bmc_configuration is None,
@@ -210,40 +222,3 @@ def phase_of(
 
 def _info(lease: Lease) -> LeaseInfo:
     return LeaseInfo(lease.operation, datetime.fromtimestamp(lease.since_ms / 1000, UTC), lease.task_id)
-
-
-def _sentence(
-    decision: Decision,
-    attempts: Sequence[Attempt],
-    lease: Lease | None,
-    queued: str | None,
-    trouble: BmcTrouble | None,
-) -> str:
-    if lease is not None:
-        since = datetime.fromtimestamp(lease.since_ms / 1000, UTC)
-        return f"{lease.operation} runs since {since:%H:%M:%S} UTC"
-    if queued is not None:
-        return f"{queued} is queued"
-    failed = next((a for a in attempts if a.parked), next(iter(attempts), None))
-    if failed is not None:
-        state = "is parked" if failed.parked else "is tried again"
-        counted = "1 failed attempt" if failed.count == 1 else f"{failed.count} failed attempts"
-        return f"{failed.operation} {state} after {counted}: {failed.words}"
-    if trouble is not None:
-        return f"Its power is not known: the BMC {_fault(trouble)}. {_told(decision, trouble)}"
-    return decision.reasons[-1] if decision.reasons else ""
-
-
-def _fault(trouble: BmcTrouble) -> str:
-    """What its BMC does instead, since when, as which error, and when it is asked again."""
-    since = datetime.fromtimestamp(trouble.since_ms / 1000, UTC)
-    fault = "refuses the login" if trouble.refused else "cannot be read"
-    again = datetime.fromtimestamp(trouble.next_ms / 1000, UTC)
-    asked = f", asked again at {again:%H:%M:%S} UTC" if trouble.next_ms else ""
-    return f"{fault} since {since:%Y-%m-%d %H:%M} UTC ({trouble.error}{asked})"
-
-
-def _told(decision: Decision, trouble: BmcTrouble) -> str:
-    """The cause and the remedy; of a refused login, what is decided about it: that depends on who gave it."""
-    about = next((r for r in decision.reasons if r.startswith("The BMC refuses")), "") if trouble.refused else ""
-    return f"{trouble.words}. {about}" if about else trouble.told

@@ -13,7 +13,8 @@ from marshmallow import RAISE, Schema, fields
 
 from app.machine.explain import decision_json
 from app.machine.model import Decision, Machine
-from app.state.unended import unended_reboot
+from app.state.attempts import Attempt
+from app.state.sentence import made_again
 from app.state.view import MachineView, offered
 from app.web.search import labels
 
@@ -35,7 +36,7 @@ def _talos_version(machine: Machine) -> str:
 
 
 class AttemptSchema(Schema):
-    """The failed attempts at an operation. `next_at` is null where the clock does not try again."""
+    """The failed attempts at an operation. `next_at` is null where the clock does not try again, or it is not due."""
 
     operation = fields.String()
     operation_id = fields.String()
@@ -45,6 +46,11 @@ class AttemptSchema(Schema):
     words = fields.String()
     failed_at = fields.Function(lambda attempt: _time(attempt.failed_ms))
     next_at = fields.Function(lambda attempt: _time(attempt.next_ms))
+
+
+def _attempt(view: MachineView, attempt: Attempt) -> dict[str, Any]:
+    again = {} if made_again(view.machine.id, view.decision, attempt) else {"next_at": None}
+    return {**AttemptSchema().dump(attempt), **again}
 
 
 class LeaseSchema(Schema):
@@ -147,7 +153,7 @@ class MachineSchema(Schema):
     bmc_trouble = fields.Nested(BmcTroubleSchema, allow_none=True)
     refused_tunnel = fields.Nested(RefusedTunnelSchema, allow_none=True)
     waits = fields.String()
-    unended_reboot = fields.Function(unended_reboot)
+    unended_reboot = fields.String()
     parked = fields.Function(lambda view: [attempt.operation for attempt in view.attempts if attempt.parked])
 
 
@@ -165,7 +171,7 @@ class MachineDetailSchema(MachineSchema):
     labels = fields.Function(lambda view: labels(view.machine))
     bmc = fields.Function(_bmc)
     decision = fields.Function(lambda view: decision_json(view.machine.id, view.decision))
-    attempts = fields.List(fields.Nested(AttemptSchema))
+    attempts = fields.Function(lambda view: [_attempt(view, attempt) for attempt in view.attempts])
     lease = fields.Nested(LeaseSchema, allow_none=True)
     verbs = fields.Function(lambda view: OfferSchema(many=True).dump(offered(view)))
 

@@ -7,9 +7,8 @@ import redis
 
 from app import fleet
 from app.machine.decide import decide
-from app.machine.model import DecideOptions, Facts, RebootStatus
+from app.machine.model import DecideOptions, Facts
 from app.state.facts import PowerRead, RefusedTunnel
-from app.state.history import HistoryEntry
 from app.state.view import MachineView
 from config.settings import Settings
 from tests.unit.web.stand_ins import picture
@@ -74,11 +73,10 @@ def test_refused_tunnel_stands_before_the_reason_of_the_machine(settings, monkey
 
 
 def test_reboot_whose_worker_died_stands_before_the_reason_of_the_machine(settings, monkeypatch, capsys):
-    at = picture().now
-    record = RebootStatus(last_reboot_id="r1", last_reboot_timestamp=at)
-    machine = replace(picture(requested_reboot_id="r1"), reboot_status=record)
-    last = HistoryEntry("power_on", "", "t", 1, 2, "done", "powered on", 1)
-    view = MachineView(machine, decide(machine, DecideOptions()), (), None, None, "ready", "runs Talos", last=last)
+    told = "The reboot was begun, and its worker died. Ask for another if it was not."
+    machine = picture(requested_reboot_id="r1")
+    plain = (machine, decide(machine, DecideOptions()), (), None, None, "ready", "runs Talos")
+    view = MachineView(*plain, unended_reboot=told)
     monkeypatch.setattr(Views, "all", lambda _: [view])
     assert fleet.show_machines(settings, as_json=False) == 0
     told = capsys.readouterr().out

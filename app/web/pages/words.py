@@ -13,7 +13,7 @@ from app.machine.verbs import tasks_due
 from app.state.attempts import Attempt
 from app.state.health import Health
 from app.state.history import HistoryEntry
-from app.state.unended import unended_reboot
+from app.state.sentence import foremost, made_again
 from app.state.view import MachineView, refused_words
 from app.web.power import UNKNOWN, asked_again, bmc_kind, power
 from app.web.search import bmc_address, cluster, talos
@@ -78,9 +78,11 @@ def row(view: MachineView) -> Row:
     )
 
 
-def failed_attempt(view: MachineView) -> Attempt | None:
-    """The failed attempt that matters most: a parked one, else any."""
-    return next((a for a in view.attempts if a.parked), next(iter(view.attempts), None))
+def tried_next(view: MachineView, attempt: Attempt) -> str:
+    """When a failed attempt is made again."""
+    if not attempt.next_ms:
+        return "waits for a person"
+    return clock(attempt.next_ms) if made_again(view.machine.id, view.decision, attempt) else "not due now"
 
 
 def parts(found: Health) -> tuple[tuple[str, bool, str], ...]:
@@ -107,18 +109,20 @@ def power_wanted(machine: Machine, decision: Decision) -> str:
 
 def cause(view: MachineView) -> str:
     """Why it failed, or else what a machine waits for that should not stay as it is."""
-    failed = failed_attempt(view)
+    failed = foremost(view.machine.id, view.decision, view.attempts)
     if failed is not None:
         return failed.words
     if view.bmc_trouble is not None:
         return view.bmc_trouble.told
+    if view.attempts:
+        return view.attempts[0].words
     waits = view.lease is None and view.queued is None and not tasks_due(view.decision)
     return view.sentence if waits and view.phase in _STUCK else ""
 
 
 def warnings(view: MachineView) -> list[str]:
     """What a person should know beside what the machine is doing."""
-    return [words for words in (refused_tunnel(view), unended_reboot(view)) if words]
+    return [words for words in (refused_tunnel(view), view.unended_reboot) if words]
 
 
 def refused_tunnel(view: MachineView) -> str:

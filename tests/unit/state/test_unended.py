@@ -1,51 +1,93 @@
-"""A reboot that Omni asks for and whose worker died amid it is said, and none that ended or was not begun."""
+"""A reboot that Omni asks for and of which nobody knows whether it was done is said; one that was done is not."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from app.machine.decide import decide
-from app.machine.model import DecideOptions, RebootStatus
+from app.machine.decide import operation_id
+from app.machine.model import Operation, OperationName, RebootStatus
 from app.state.history import HistoryEntry
 from app.state.unended import unended_reboot
-from app.state.view import LeaseInfo, MachineView
-from tests.unit.web.stand_ins import NOW, picture
+from tests.unit.web.stand_ins import MACHINE_ID, NOW, picture
 
 BEGUN = NOW - timedelta(minutes=5)
 BEGUN_MS = int(BEGUN.timestamp() * 1000)
+OWN = operation_id(MACHINE_ID, Operation(OperationName.REBOOT, "", cause=("requested", "r1")))
 
 
-def entry(ended_ms, outcome="done", operation="power_on"):
-    return HistoryEntry(operation, "", "t", ended_ms - 5, ended_ms, outcome, "", 1)
+def entry(ended_ms=BEGUN_MS + 40, outcome="done", operation="power_on", cause=""):
+    return HistoryEntry(operation, cause, "t", ended_ms - 5, ended_ms, outcome, "", 1)
 
 
-def view(*, asked="r1", recorded="r1", begun=BEGUN, **extras):
+BEFORE = entry(BEGUN_MS - 1)
+FAILED = entry(outcome="failed", operation="reboot", cause=OWN)
+
+
+def asked(*, wish="r1", recorded="r1", begun=BEGUN):
     record = RebootStatus(last_reboot_id=recorded, last_reboot_timestamp=begun)
-    machine = replace(picture(requested_reboot_id=asked), reboot_status=record)
-    extras = {"last": entry(BEGUN_MS - 1), **extras}
-    return MachineView(machine, decide(machine, DecideOptions()), (), None, None, "ready", "", **extras)
+    return replace(picture(requested_reboot_id=wish), reboot_status=record)
+
+
+def told(*entries, machine=None):
+    return unended_reboot(machine or asked(), iter(entries))
 
 
 def test_reboot_that_was_recorded_and_never_ended_is_said_with_its_time_and_the_remedy():
-    told = unended_reboot(view())
-    assert '"r1"' in told and f"{BEGUN:%Y-%m-%d %H:%M:%S} UTC" in told and "Ask for another" in told
+    words = told(BEFORE)
+    assert '"r1"' in words and f"{BEGUN:%Y-%m-%d %H:%M:%S} UTC, and its worker died" in words
+    assert words.endswith("Ask for another if it was not.")
+
+
+def test_reboot_that_failed_and_stands_recorded_is_said_and_not_laid_to_its_worker():
+    words = told(FAILED, BEFORE)
+    assert '"r1"' in words and "is not tried again" in words and "died" not in words
+    assert words.endswith("Ask for another if it was not.")
+
+
+@pytest.mark.parametrize("outcome", ["done", "failed", "skipped"])
+@pytest.mark.parametrize("operation", ["bmc_test", "bmc_probe"])
+def test_person_who_looks_at_the_bmc_ends_no_reboot(operation, outcome):
+    looks = [entry(outcome=outcome, operation=operation)] * 3
+    assert "its worker died" in told(*looks, BEFORE)
+    assert "failed" in told(*looks, FAILED, BEFORE)
+
+
+def test_what_was_skipped_or_failed_later_is_no_sign_that_all_went_on():
+    later = [entry(outcome="skipped", operation="reboot"), entry(outcome="failed", operation="power_off")]
+    assert "its worker died" in told(*later, BEFORE)
+    assert "failed" in told(*later, FAILED, BEFORE)
+
+
+def test_attempt_at_it_that_failed_before_it_was_recorded_is_not_its_end():
+    assert "its worker died" in told(replace(FAILED, ended_ms=BEGUN_MS - 1))
+
+
+@pytest.mark.parametrize("earlier", [(), (FAILED,)])
+def test_operation_that_was_done_later_is_a_sign_that_all_went_on(earlier):
+    assert told(entry(), *earlier, BEFORE) == ""
 
 
 @pytest.mark.parametrize(
-    "seen",
+    ("machine", "entries"),
     [
-        view(last=entry(BEGUN_MS + 40, operation="reboot")),
-        view(last=entry(BEGUN_MS + 40, "failed", operation="reboot")),
-        view(last=None),
-        view(asked=""),
-        view(asked="r2"),
-        view(begun=None),
-        replace(view(), lease=LeaseInfo("reboot", NOW, "t")),
-        replace(view(), machine=replace(view().machine, reboot_status=None)),
-        replace(view(), machine=replace(view().machine, infra_machine=None)),
+        (asked(), (replace(FAILED, outcome="done"), BEFORE)),
+        (asked(), ()),
+        (asked(wish=""), (BEFORE,)),
+        (asked(wish="r2"), (BEFORE,)),
+        (asked(begun=None), (BEFORE,)),
+        (replace(asked(), reboot_status=None), (BEFORE,)),
+        (replace(asked(), infra_machine=None), (BEFORE,)),
     ],
-    ids=["done", "failed", "history lost", "not asked for", "asked anew", "acknowledged", "running", "none", "unknown"],
+    ids=["done", "history lost", "not asked for", "asked anew", "acknowledged", "none", "unknown"],
 )
-def test_reboot_that_ended_or_runs_or_is_to_come_is_not_said_to_be_lost(seen):
-    assert unended_reboot(seen) == ""
+def test_reboot_that_was_done_or_is_to_come_is_not_said_to_be_lost(machine, entries):
+    assert told(*entries, machine=machine) == ""
+
+
+def test_no_more_of_the_history_is_read_than_tells_it():
+    def history():
+        yield entry()
+        pytest.fail("read on")
+
+    assert unended_reboot(asked(), history()) == ""

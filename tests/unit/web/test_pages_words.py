@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.machine.decide import decide
+from app.machine.decide import decide, operation_id
 from app.machine.model import (
     Acceptance,
     DecideOptions,
@@ -164,3 +164,17 @@ def test_bmc_that_does_not_say_the_power_is_the_cause_and_what_is_waited_for(ref
     seen = view(machine, bmc_trouble=BmcTrouble(NOW_MS, refused, "401 from 192.0.2.1"))
     assert words.cause(seen) == "401 from 192.0.2.1"
     assert words.what_next(seen) == said
+
+
+def test_failed_attempt_is_made_again_only_where_it_is_due():
+    due = operation_id(MACHINE_ID, view(UNWIPED).decision.operations[0])
+    waiting = replace(attempt(next_s=40), operation_id=due)
+    assert words.tried_next(view(UNWIPED), waiting) == words.clock(NOW_MS + 40_000)
+    assert words.tried_next(view(OFF), waiting) == "not due now"
+    assert words.tried_next(view(OFF), attempt(parked=True)) == "waits for a person"
+
+
+def test_bmc_that_cannot_be_read_is_the_cause_rather_than_an_attempt_that_is_not_due():
+    trouble = BmcTrouble(NOW_MS, False, "nobody answers")
+    assert words.cause(view(OFF, attempts=(attempt(next_s=40),), bmc_trouble=trouble)) == "nobody answers"
+    assert words.cause(view(OFF, attempts=(attempt(next_s=40),))) == "input/output error"
