@@ -18,6 +18,7 @@ from typing import Final, Self
 from celery import Celery
 
 from app.machine.model import PreferredPowerState
+from app.state.bmc_notes import NEXT
 from app.state.connection import now_ms
 from app.state.mirror_keys import machine_key
 from config.celery import CELERY, QUEUE_BMC, QUEUE_POLL, broker_url
@@ -29,8 +30,9 @@ from lab.bmc.chassis import Button
 from lab.omni import StandInOmni
 from lab.ports import free_port
 
-# Nobody else starts sweeps here; a short one lets the next be started as soon as the last has ended.
-INTERVAL: Final = "1s"
+# Nobody else starts sweeps here; a short one lets the next be started as soon as the last has ended. Within half of it
+# those BMCs have to begin that failed before.
+INTERVAL: Final = "5s"
 WORKERS: Final = tuple((*PROGRAM, "worker", queue) for queue in (QUEUE_POLL, QUEUE_BMC))
 UP_LIMIT_S: Final = 60.0  # Python processes beside each other on a busy machine
 SWEEP_LIMIT_S: Final = 120.0
@@ -42,22 +44,21 @@ LOOK_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One sweep. wall_s: until the last of the living was read; the others are seconds of processor time meanwhile.
+    """One sweep. The other seconds are of processor time until the last of the living was read.
 
-    unread: living BMCs that could not be read. stand_ins_s: of the BMCs and of Omni. others_s: of all the rest of this
-    host, which is none of ours.
+    began_ms: by Redis' clock.
+    wall_s: until then.
+    stand_ins_s: of the BMCs and of Omni.
+    others_s: of all the rest of this host, which is none of ours.
+    unread: living BMCs that could not be read.
     """
 
+    began_ms: int
     wall_s: float
     provider_s: float
     stand_ins_s: float
     others_s: float
     unread: int
-
-    @property
-    def own_s(self) -> float:
-        """The time less what the stand-ins took of it, if they had an equal share of each processor."""
-        return self.wall_s - self.stand_ins_s / processors()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,20 @@ class BmcSite:
         ordering.join()
         used = [after - start for after, start in zip(self._processor_times(), before, strict=True)]
         unread = sum(state not in ("ON", "OFF") for state, _ in self._noted(living))
-        return Sweep(wall_s, used[0], used[1], max(0.0, used[2] - used[0] - used[1]), unread)
+        return Sweep(began_ms, wall_s, used[0], used[1], max(0.0, used[2] - used[0] - used[1]), unread)
 
     def rest(self) -> None:
         """Wait until no task runs: those of silent BMCs take longest. Raises TimeoutError."""
         self._wait(self._is_idle, REST_LIMIT_S, "no task running")
+
+    def until_silent_are_due(self) -> None:
+        """Wait until those that failed are to be asked again. Raises TimeoutError."""
+        next_ms = max(self._next_ms(), default=0)
+        self._wait(lambda: next_ms <= now_ms(self.watched.client), REST_LIMIT_S, "silent BMCs due")
+
+    def silent_asked(self, sweep: Sweep) -> int:
+        """How many of the silent ones were asked in that sweep, once all of it has ended."""
+        return sum(at >= sweep.began_ms for _, at in self._noted(self._silent()))
 
     def orders(self) -> list[Order]:
         """How soon after Omni wanted them on each of those machines was at it. Raises TimeoutError."""
@@ -155,6 +165,16 @@ class BmcSite:
             pipe.hget(machine_key(machine), "f:power")
         notes = [(note or b"@0").decode().partition("@") for note in pipe.execute()]
         return [(state, int(at)) for state, _, at in notes]
+
+    def _silent(self) -> list[str]:
+        return sorted(set(self.fleet.addresses) - set(self.fleet.living))
+
+    def _next_ms(self) -> list[int]:
+        """When the silent ones are asked again, by Redis' clock."""
+        pipe = self.watched.client.pipeline(transaction=False)
+        for machine in self._silent():
+            pipe.hget(machine_key(machine), NEXT)
+        return [int(at or 0) for at in pipe.execute()]
 
     def _wait(self, holds: Callable[[], object], limit_s: float, what: str) -> None:
         deadline_s = time.monotonic() + limit_s

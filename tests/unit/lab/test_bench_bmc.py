@@ -3,7 +3,7 @@
 import pytest
 
 from lab.bench import bmc
-from lab.bench.bmc import judge_manners, judge_orders, judge_sweep
+from lab.bench.bmc import judge_manners, judge_orders, judge_silent, judge_sweep
 from lab.bench.bmc_fleet import API, IPMI, REDFISH, BmcFleet
 from lab.bench.bmc_site import Order, Sweep
 from lab.bench.processes import busy_s
@@ -16,18 +16,24 @@ def _two_processors(monkeypatch):
 
 
 def sweep(wall_s, stand_ins_s=0.0, unread=0):
-    return Sweep(wall_s, provider_s=2.0, stand_ins_s=stand_ins_s, others_s=0.5, unread=unread)
+    return Sweep(1000, wall_s, provider_s=2.0, stand_ins_s=stand_ins_s, others_s=0.5, unread=unread)
 
 
-@pytest.mark.parametrize(("wall_s", "stand_ins_s", "holds"), [(5.0, 0.0, True), (6.0, 2.0, True), (6.1, 2.0, False)])
-def test_steady_sweep_is_judged_less_the_share_of_the_stand_ins(wall_s, stand_ins_s, holds):
-    judged, *_ = judge_sweep(API, 950, "steady", sweep(wall_s, stand_ins_s), bound_s=API.limit_s)
-    assert judged.holds is holds
-    assert f"{wall_s:.1f} s less {stand_ins_s:.1f} s of stand-ins on 2 processors" in judged.figure
+@pytest.mark.parametrize(("wall_s", "holds"), [(5.0, True), (5.1, False)])
+def test_steady_sweep_is_judged_by_all_its_time_and_what_the_stand_ins_took_is_told(wall_s, holds):
+    judged, _, _, stand_ins, _ = judge_sweep(API, 950, "steady", sweep(wall_s, 2.0), bound_s=API.limit_s)
+    assert (judged.holds, judged.figure) == (holds, f"{wall_s:.1f} s")
+    assert (stand_ins.holds, stand_ins.figure) == (None, "2.0 s on 2 processors")
+
+
+@pytest.mark.parametrize(("asked", "holds"), [(50, True), (49, False)])
+def test_sweep_that_does_not_ask_all_silent_bmcs_breaks_a_bound(asked, holds):
+    row = judge_silent(API, "steady", asked, 50)
+    assert (row.holds, row.figure, row.bound) == (holds, f"{asked} of 50", "all")
 
 
 def test_first_sweep_is_told_and_a_living_bmc_that_was_not_read_breaks_a_bound():
-    told, unread, provider, _ = judge_sweep(IPMI, 950, "first", sweep(99.0, unread=1), bound_s=None)
+    told, unread, provider, *_ = judge_sweep(IPMI, 950, "first", sweep(99.0, unread=1), bound_s=None)
     assert (told.holds, unread.holds) == (None, False)
     assert provider.figure == "2.0 s, 2.1 ms each"
 
@@ -46,14 +52,17 @@ def test_command_that_never_came_breaks_the_bound():
 @pytest.mark.parametrize(
     ("counts", "holds"),
     [
-        ({"most_users": 1, "sessions": 0}, [True, True]),
-        ({"most_users": 2, "sessions": 3}, [False, False]),
-        ({"most_users": 0, "sessions": 0}, [False, True]),
+        ({}, [True, True, True]),
+        ({"most_users": 2, "sessions": 3}, [False, False, True]),
+        ({"most_users": 0, "sessions_expired": 1}, [False, False, True]),
+        ({"slots": 1}, [True, True, False]),
+        ({"slots_expired": 1}, [True, True, False]),
     ],
 )
-def test_one_user_at_a_time_and_no_session_left(counts, holds):
+def test_one_user_at_a_time_and_no_session_nor_slot_left(counts, holds):
     fleet = BmcFleet(IPMI, 3)
-    fleet.counts = counts
+    left = dict.fromkeys(("sessions", "sessions_expired", "slots", "slots_expired"), 0)
+    fleet.counts = {"most_users": 1} | left | counts
     assert [row.holds for row in judge_manners(IPMI, fleet)] == holds
 
 
