@@ -9,12 +9,13 @@ from typing import Any
 
 import structlog
 
+from app.machine.decide import operation_id as id_of
 from app.machine.model import OperationName, PowerState
 from app.omni.errors import NotFound
 from app.omni.kinds import Kind
 from app.state.boots import Boots
 from config.celery import QUEUE_BMC
-from workers.bmc.errors import BmcError
+from workers.bmc.errors import BmcBusy, BmcError
 from workers.celery_app import app
 from workers.errors import BmcStateUnknown
 from workers.operation import perform
@@ -38,33 +39,56 @@ RECORDS = (
 
 def teardown(turn: Turn) -> str:
     """Reboot it into agent mode (best effort), destroy our records, let go of the InfraMachine."""
-    rebooted = turn.operation.pxe and turn.session is not None and _reboot_into_agent(turn)
+    rebooted = turn.operation.pxe and _reboot_into_agent(turn)
     for kind in RECORDS:
-        turn.guard.check()
-        turn.services.omni.remove(kind, turn.machine.id)
-        stale = turn.services.mirror.resource(kind, turn.machine.id)
-        if stale is not None:
-            turn.services.mirror.remove(stale)
+        _remove(turn, kind)
     turn.services.attempts.clear(turn.machine.id)
     Boots(turn.services.redis).forget(turn.machine.id)
     _let_go(turn)
     return "removed" + (", rebooted into agent mode" if rebooted else "")
 
 
+def _remove(turn: Turn, kind: Kind) -> None:
+    turn.guard.check()
+    turn.services.omni.remove(kind, turn.machine.id)
+    stale = turn.services.mirror.resource(kind, turn.machine.id)
+    if stale is not None:
+        turn.services.mirror.remove(stale)
+
+
 def _reboot_into_agent(turn: Turn) -> bool:
-    # A record that is going away says that this was done, should the rest be interrupted.
+    """Whether it was done. Raises BmcBusy where it surely was not, and is tried again before anything is removed."""
     try:
         arm_pxe(turn)
         with power_turn(turn):
-            turn.services.omni.update(Kind.REBOOT_STATUS, turn.machine.id, lambda _: None, create=True)
-            turn.services.omni.teardown(Kind.REBOOT_STATUS, turn.machine.id)
-            turn.about_to_act()  # late or not: with the mark set, nobody would come back to reset it
-            turn.bmc.reboot()
+            _reset_once(turn)
         wait_for(turn, PowerState.ON)
     except (BmcError, BmcStateUnknown) as error:
+        if isinstance(error, BmcBusy) and error.executed is False and not _is_last_try(turn):
+            raise
         log.warning("teardown_reboot_failed", error=error.words())
         return False
     return True
+
+
+def _reset_once(turn: Turn) -> None:
+    # A record that is going away says that this was done, should the rest be interrupted.
+    turn.services.omni.update(Kind.REBOOT_STATUS, turn.machine.id, lambda _: None, create=True)
+    turn.services.omni.teardown(Kind.REBOOT_STATUS, turn.machine.id)
+    turn.about_to_act()  # late or not: with the mark set, nobody would come back to reset it
+    try:
+        turn.bmc.reboot()
+    except BmcBusy as error:
+        if error.executed is False:
+            _remove(turn, Kind.REBOOT_STATUS)  # it was not done, and a record that goes away cannot come back
+        raise
+
+
+def _is_last_try(turn: Turn) -> bool:
+    """A BMC that stays busy does not keep Omni from letting the machine go."""
+    before = turn.services.attempts.of(turn.machine.id).get(turn.operation.name.value)
+    tried = before.count if before and before.operation_id == id_of(turn.machine.id, turn.operation) else 0
+    return tried + 1 >= turn.services.settings.operation_attempts
 
 
 def _let_go(turn: Turn) -> None:

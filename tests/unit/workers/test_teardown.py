@@ -9,7 +9,7 @@ from app.machine.model import Phase, PowerState
 from app.omni.errors import OmniUnavailable
 from app.omni.kinds import Kind
 from tests.unit.workers.conftest import MACHINE, Bottle, FakeBmc
-from workers.bmc.errors import BmcUnreachable
+from workers.bmc.errors import BmcBusy, BmcInUse, BmcUnreachable
 from workers.teardown import RECORDS, teardown_task
 
 
@@ -52,6 +52,62 @@ def test_bmc_that_does_not_answer_does_not_hold_the_machine(bottle: Bottle) -> N
     bottle.bmc.fails = {"status": BmcUnreachable("timeout"), "pxe:uefi": BmcUnreachable("timeout")}
     assert run(bottle) == ("SUCCESS", "removed")
     assert left(bottle) == {Kind.INFRA_MACHINE}
+
+
+BUSY = [BmcBusy("503", executed=False), BmcInUse("another of ours", executed=False)]
+
+
+@pytest.mark.parametrize("error", BUSY)
+@pytest.mark.parametrize("verb", ["pxe:uefi", "reboot"])
+def test_bmc_that_is_busy_is_asked_again_for_the_one_reboot_before_anything_goes(
+    bottle: Bottle, verb: str, error: Exception
+) -> None:
+    removed(bottle)
+    stood = left(bottle)
+    bottle.bmc.fails[verb] = error
+    state, words = run(bottle)
+    assert state == "FAILURE" and str(error) in words and left(bottle) == stood
+    bottle.bmc.fails.clear()
+    bottle.pause_ends()
+    assert run(bottle) == ("SUCCESS", "removed, rebooted into agent mode")
+
+
+@pytest.mark.parametrize("error", BUSY)
+def test_bmc_whose_session_cannot_be_had_for_now_is_asked_again(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    removed(bottle)
+    stood = left(bottle)
+
+    def busy(*_: object, **__: object) -> FakeBmc:
+        raise error
+
+    with monkeypatch.context() as now:
+        now.setattr("workers.bmc.door.open_session", busy)
+        assert run(bottle)[0] == "FAILURE" and left(bottle) == stood
+    bottle.pause_ends()
+    assert run(bottle) == ("SUCCESS", "removed, rebooted into agent mode")
+
+
+@pytest.mark.parametrize("verb", ["pxe:uefi", "reboot"])
+def test_bmc_that_stays_busy_does_not_hold_the_machine_for_ever(bottle: Bottle, verb: str) -> None:
+    removed(bottle)
+    bottle.bmc.fails[verb] = BmcBusy("503", executed=False)
+    task = {"machine_id": MACHINE, "operation_id": "by the watcher"}
+    attempts = bottle.services.settings.operation_attempts
+    for _ in range(attempts - 1):
+        assert teardown_task.apply(kwargs=task).state == "FAILURE"
+        assert not bottle.attempts()["teardown"].parked
+        bottle.pause_ends()
+    assert teardown_task.apply(kwargs=task).result == "removed"
+    assert left(bottle) == {Kind.INFRA_MACHINE}
+
+
+def test_busy_bmc_that_may_have_reset_the_machine_is_not_asked_again(bottle: Bottle) -> None:
+    removed(bottle)
+    bottle.bmc.fails["reboot"] = BmcBusy("503, and nobody knows", executed=None)
+    assert run(bottle) == ("SUCCESS", "removed")
+    assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
 
 
 def test_power_that_is_read_wrong_once_after_the_reboot_is_read_again(
