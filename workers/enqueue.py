@@ -119,8 +119,8 @@ def _send(leases: Leases, machine_id: str, operation: Operation, limits: Limits 
 def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, by: str) -> OrderResult:
     """Have done what a person orders, if Omni wants it: by the mirror; the task then asks Omni itself.
 
-    The failed attempts at it are forgotten, and a BMC that refused its login may be asked again. Raises
-    QueueUnavailable, redis.RedisError, MirrorUnreadable.
+    The failed attempts at it are forgotten, and a BMC that refused its login may be asked again: where a task is sent,
+    by that task. Raises QueueUnavailable, redis.RedisError, MirrorUnreadable.
     """
     use_queue(settings)
     mirror, leases = Mirror(client, sealer(settings)), Leases(client)
@@ -134,17 +134,18 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     decision = decide(machine, options)
     if verb is Verb.RETRY:
         Attempts(client).clear(machine_id)
-        if not _sets_up(decision):  # what is not due for want of a power state is, once the BMC has been asked again
-            forget_refusals(client, settings, machine_id)
-    if words := refusal(machine, decision, verb):
-        return OrderResult((), words)
-    operation = first_due(decision) if verb is Verb.RETRY else due(machine, decision, OPERATIONS[verb])
-    if operation is None:
-        return OrderResult((), f"nothing is due yet: its BMC is asked again. {' '.join(decision.reasons[-3:])}")
-    if not _sets_up(decision):
+    words, operation = refusal(machine, decision, verb), None
+    if not words:
+        operation = first_due(decision) if verb is Verb.RETRY else due(machine, decision, OPERATIONS[verb])
+        words = f"nothing is due yet: its BMC is asked again. {' '.join(decision.reasons[-3:])}"
+    result = OrderResult((), words)
+    if operation is not None:
+        Attempts(client).clear(machine_id, operation.name.value)
+        result = _send_by_hand(client, leases, machine_id, operation, Limits(client, settings))
+    # A task that is sent sees to it itself: the sweep would ask before it, and one order would cost two refused logins.
+    if not result.started and (operation or verb is Verb.RETRY) and not _sets_up(decision):
         forget_refusals(client, settings, machine_id)
-    Attempts(client).clear(machine_id, operation.name.value)
-    return _send_by_hand(client, leases, machine_id, operation, Limits(client, settings))
+    return result
 
 
 def _send_by_hand(

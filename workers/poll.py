@@ -5,8 +5,8 @@ Each part takes a slot in Redis for most of the interval, and for as long as it 
 up while no worker ran, find it taken and end. (An end of life in the message would be read by another host's clock
 than wrote it.)
 
-A BMC that somebody else uses is left out, since that one reads it; one that has failed is asked last, and after some
-failures only now and then; one that refused its login not at all.
+A BMC that somebody else uses, or is about to, is left out, since that one reads it; one that has failed is asked last,
+and after some failures only now and then; one that refused its login not at all.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from dataclasses import dataclass
 import redis
 import structlog
 
-from app.machine.model import BmcConfiguration, PowerState
+from app.machine.model import BmcConfiguration, OperationName, PowerState
 from app.state.bmc_notes import BmcTrouble
 from app.state.clock import cut_lifetimes
 from app.state.connection import now_ms
 from app.state.facts import Notes
 from app.state.metrics import note_sweep
+from app.state.mirror_reader import MirrorUnreadable
 from config.celery import QUEUE_POLL
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcInUse
 from workers.bmc.place import place_of
@@ -51,6 +52,10 @@ _READING_MS = 60_000
 _SAID_EVERY_S = 5.0
 # No pause is longer; one that seems so stands from before the clock was put back.
 _LONGEST_PAUSE_MS = 300_000
+
+# What is known of a machine whose turn comes later than that is read again: there may be another login by then, and the
+# old one is not to be tried once more; or an operation, which must not wait for the sweep.
+_FRESH_S = 0.5
 
 _sessions = threading.BoundedSemaphore(SIDE_BY_SIDE)
 _suspects = threading.BoundedSemaphore(SUSPECTS_SIDE_BY_SIDE)
@@ -124,15 +129,18 @@ def sweep(services: Services, machine_ids: list[str], progress: _Progress | None
     """Read these machines' power side by side, and note each as it comes in. What cannot be read is UNKNOWN."""
     outcomes: Counter[Outcome] = Counter()
     targets: list[_Target] = []
+    loaded_s, given_way = time.monotonic(), _gives_way(services, machine_ids)
     for machine, notes in services.mirror.load_noted(machine_ids):
         if machine.bmc_configuration is None:
             continue
         trouble = _trouble(machine.bmc_configuration, notes)
-        if trouble and _put_off(trouble, int(machine.now.timestamp() * 1000)):
+        if machine.id in given_way:
+            outcomes[Outcome.IN_USE] += 1
+        elif trouble and _put_off(trouble, int(machine.now.timestamp() * 1000)):
             outcomes[Outcome.PUT_OFF] += 1
-            continue
-        targets.append(_Target(machine.id, machine.bmc_configuration, trouble.count if trouble else 0))
-    found = list(_read_all(services, sorted(targets, key=lambda target: target.failures), progress))
+        else:
+            targets.append(_Target(machine.id, machine.bmc_configuration, trouble.count if trouble else 0))
+    found = list(_read_all(services, sorted(targets, key=lambda target: target.failures), loaded_s, progress))
     outcomes.update(outcome for _, outcome, _ in found)
     return Swept({machine_id: state for machine_id, _, state in found if state is not None}, outcomes)
 
@@ -146,6 +154,11 @@ class _Target:
     failures: int
 
 
+def _gives_way(services: Services, machine_ids: list[str]) -> set[str]:
+    """Those of these machines whose BMC is left to an operation. A wipe runs for hours, and asks no BMC."""
+    return {found for found, name in services.leases.at_work(machine_ids).items() if name != OperationName.WIPE}
+
+
 def _trouble(configuration: BmcConfiguration, notes: Notes) -> BmcTrouble | None:
     """What goes wrong with the BMC that is configured now."""
     trouble = notes.bmc_trouble
@@ -157,29 +170,29 @@ def _put_off(trouble: BmcTrouble, at_ms: int) -> bool:
 
 
 def _read_all(
-    services: Services, targets: list[_Target], progress: _Progress | None
+    services: Services, targets: list[_Target], loaded_s: float, progress: _Progress | None
 ) -> Iterable[tuple[str, Outcome, PowerState | None]]:
     if not targets:
         return
     until_s = time.monotonic() + services.settings.power_poll_interval_s * _SUSPECTS_SHARE
-    reader = _Reader(services, progress, _redis_ahead_ms(services), until_s)
+    ahead_ms = now_ms(services.redis) - math.ceil(time.monotonic() * 1000)
+    reader = _Reader(services, progress, ahead_ms, until_s, loaded_s)
     with ThreadPoolExecutor(max_workers=min(len(targets), PART)) as pool:  # greenlets in the poll worker
         yield from pool.map(reader.read_and_note, targets)
 
 
-def _redis_ahead_ms(services: Services) -> int:
-    """What to add to our monotonic clock for a time that is never later than Redis' own."""
-    return now_ms(services.redis) - math.ceil(time.monotonic() * 1000)
-
-
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads the BMCs of one part."""
+    """Reads the BMCs of one part, of which was known at `loaded_s` what the targets say.
+
+    redis_ahead_ms: what to add to our monotonic clock for a time that is never later than Redis' own.
+    """
 
     services: Services
     progress: _Progress | None
     redis_ahead_ms: int
     suspects_until_s: float
+    loaded_s: float
 
     def read_and_note(self, target: _Target) -> tuple[str, Outcome, PowerState | None]:
         if not target.failures:
@@ -202,18 +215,28 @@ class _Reader:
     def _read(self, target: _Target) -> tuple[Outcome, PowerState | None]:
         """What came of it, and the state to note."""
         try:
-            return Outcome.READ, _read(self.services, target.machine_id, target.configuration)
+            if (configuration := self._configuration(target)) is None:
+                return Outcome.IN_USE, None
+            return Outcome.READ, _read(self.services, target.machine_id, configuration)
         except BmcInUse:
             return Outcome.IN_USE, None
         except BmcAuthenticationFailed:
             return Outcome.REFUSED, PowerState.UNKNOWN
         except BmcError as error:
             log.debug("power_not_read", machine_id=target.machine_id, error=str(error))
-        except redis.RedisError:
+        except (redis.RedisError, MirrorUnreadable):
             raise
         except Exception as error:  # noqa: BLE001  # the outer edge: one BMC must not cost the others their reading
             log.warning("power_not_read", machine_id=target.machine_id, error=type(error).__name__)
         return Outcome.UNREAD, PowerState.UNKNOWN
+
+    def _configuration(self, target: _Target) -> BmcConfiguration | None:
+        """The login as it is now; None where there is none any more, or an operation is to have the BMC."""
+        if time.monotonic() - self.loaded_s < _FRESH_S:
+            return target.configuration
+        if _gives_way(self.services, [target.machine_id]):
+            return None
+        return self.services.mirror.load(target.machine_id).bmc_configuration
 
 
 def _read(services: Services, machine_id: str, configuration: BmcConfiguration) -> PowerState:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -141,6 +141,20 @@ class Leases:
         """The lease that stands on a machine."""
         text = self._redis.get(lease_key(machine_id))
         return None if text is None else parse(machine_id, as_bytes(text))
+
+    def at_work(self, machine_ids: Sequence[str]) -> dict[str, str]:
+        """The operation that runs on each of these machines, or else is queued for it, where there is one."""
+        if not machine_ids:
+            return {}
+        keys = [key(machine_id) for key in (lease_key, queued_key) for machine_id in machine_ids]
+        rows = self._redis.mget(keys)
+        found: dict[str, str] = {}
+        for machine_id, held, queued in zip(machine_ids, rows, rows[len(machine_ids) :], strict=False):
+            if held is not None:
+                found[machine_id] = parse(machine_id, as_bytes(held)).operation
+            elif queued is not None:
+                found[machine_id] = as_bytes(queued).decode()
+        return found
 
     def fence(self, machine_id: str) -> int:
         """The highest fencing number given out for a machine; 0 where none is known."""

@@ -32,7 +32,7 @@ class RefusedLogins:
     def login_refused(self, machine_id: str, configuration: BmcConfiguration) -> bool:
         """Whether the BMC refused exactly this login, and nobody asked for another try since."""
         note = self._redis.hget(machine_key(machine_id), REFUSED)
-        return note is not None and self.tells_of(REFUSED, as_bytes(note), machine_id, configuration)
+        return self.refused(machine_id, None if note is None else as_bytes(note), configuration)
 
     def refusal_told(self, machine_id: str) -> None:
         """Redis has the note of a refused login; the watcher looks at the machine, for another login may be due."""
@@ -50,14 +50,10 @@ class RefusedLogins:
             return True
         return self.tells_of(REFUSED, self._untold.get(machine_id), machine_id, configuration)
 
-    def forget_refused(self, machine_id: str, login: BmcConfiguration | None = None) -> None:
-        """The login may be tried again, and at once: a person says so, or there is another one.
-
-        login: only this one may. The note of another one stays, for somebody may still hold it.
-        """
+    def forget_refused(self, machine_id: str) -> None:
+        """The login may be tried again, and at once: a person says so."""
         self._untold.pop(machine_id, None)
-        stays = login is not None and not self.login_refused(machine_id, login)
-        self._redis.hdel(machine_key(machine_id), *((NEXT,) if stays else (REFUSED, NEXT)))
+        self._redis.hdel(machine_key(machine_id), REFUSED, NEXT)
 
     def note_of(self, field: str, machine_id: str, configuration: BmcConfiguration) -> bytes:
         """The note of this login for a field: REFUSED or WORKED."""

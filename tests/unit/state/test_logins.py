@@ -7,7 +7,6 @@ import pytest
 
 from app.machine.model import BmcConfiguration, Ipmi
 from app.omni.kinds import Kind
-from app.state.bmc_notes import NEXT
 from app.state.logins import REFUSED, RefusedLogins
 from app.state.mirror import Mirror
 from app.state.mirror_keys import machine_key
@@ -49,17 +48,6 @@ def test_refused_login_is_a_fact_of_the_machine_until_it_changes(client: fakered
     stored(client, omni, "one")
     logins.forget_refused(MACHINE)
     assert not mirror.load(MACHINE).facts.login_refused
-
-
-def test_login_that_is_forgiven_leaves_the_note_of_another_one(client: fakeredis.FakeRedis) -> None:
-    logins = RefusedLogins(client, SEALER)
-    old, new = (BmcConfiguration(ipmi=Ipmi("192.0.2.7", 623, "a", password)) for password in ("old", "new"))
-    note_refused(client, SEALER, MACHINE, old)
-    client.hset(machine_key(MACHINE), NEXT, 7)
-    logins.forget_refused(MACHINE, new)
-    assert logins.login_refused(MACHINE, old) and not client.hexists(machine_key(MACHINE), NEXT)
-    logins.forget_refused(MACHINE, old)
-    assert not logins.login_refused(MACHINE, old)
 
 
 def test_refusal_that_redis_was_not_told_counts_until_it_is_told_or_forgiven(client: fakeredis.FakeRedis) -> None:

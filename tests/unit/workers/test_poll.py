@@ -425,3 +425,67 @@ def test_sweep_of_an_earlier_version_is_counted_as_well(bottle: Bottle) -> None:
     counted = metrics.read(bottle.services.redis, 0).sweep
     assert counted is not None
     assert (counted.unread, counted.in_use, counted.put_off) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("how", ["runs", "is queued"])
+def test_bmc_of_a_machine_on_which_an_operation_runs_or_is_queued_is_left_to_it(bottle: Bottle, how: str) -> None:
+    bottle.accepted()
+    give_bmc(bottle, OTHER, "192.0.2.2:80")
+    bottle.services.power_notes.observed({MACHINE: PowerState.OFF})
+    leases = bottle.services.leases
+    if how == "runs":
+        leases.take(MACHINE, "power_on", "t1")
+    else:
+        leases.mark_queued(MACHINE, "power_on")
+    assert outcomes(bottle, MACHINE, OTHER) == {poll.Outcome.IN_USE: 1, poll.Outcome.READ: 1}
+    assert standing(bottle) == "OFF"
+
+
+def test_bmc_of_a_machine_that_is_being_wiped_is_read(bottle: Bottle) -> None:
+    bottle.accepted()
+    bottle.services.leases.take(MACHINE, "wipe", "t1")
+    assert outcomes(bottle) == {poll.Outcome.READ: 1}
+
+
+def one_after_the_other(bottle: Bottle, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> list[str]:
+    """Sweep two BMCs; something happens while the first is read. The answer is the places that were asked."""
+    asked: list[str] = []
+    first = HookedBmc()
+    first.hook = lambda: meanwhile() and None
+    give_bmc(bottle, OTHER, "192.0.2.1:80")
+    give_bmc(bottle, MACHINE, "192.0.2.2:80")
+    monkeypatch.setattr(poll, "PART", 1)
+    monkeypatch.setattr(poll, "_FRESH_S", 0.0)
+
+    def bmc_at(address: str) -> FakeBmc:
+        asked.append(address)
+        return first if address == "192.0.2.1:80" else bottle.bmc
+
+    opens(monkeypatch, bmc_at)
+    poll.sweep(bottle.services, [OTHER, MACHINE])
+    return asked
+
+
+def test_login_that_changes_while_others_are_read_is_used_as_it_is_then(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = one_after_the_other(bottle, monkeypatch, lambda: give_bmc(bottle, MACHINE, "192.0.2.9:80"))
+    assert asked == ["192.0.2.1:80", "192.0.2.9:80"]
+
+
+def test_bmc_for_which_an_operation_is_queued_while_others_are_read_is_left_to_it(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = one_after_the_other(bottle, monkeypatch, lambda: bottle.services.leases.mark_queued(MACHINE, "power_on"))
+    assert asked == ["192.0.2.1:80"]
+
+
+def test_bmc_that_is_taken_away_while_others_are_read_is_not_asked(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken_away() -> None:
+        configured = bottle.services.mirror.resource(Kind.BMC_CONFIGURATION, MACHINE)
+        assert configured is not None
+        bottle.services.mirror.remove(configured)
+
+    assert one_after_the_other(bottle, monkeypatch, taken_away) == ["192.0.2.1:80"]
