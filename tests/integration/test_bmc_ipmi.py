@@ -236,15 +236,24 @@ def test_login_that_loses_packets_ends_open_and_leaves_nothing_behind(bmc, where
     assert is_clean(bmc)
 
 
-@pytest.mark.parametrize(("kind", "words"), [(OPENED, "not the login"), (RAKP2, "silent where there is no such user")])
-def test_bmc_that_breaks_off_the_login_is_unreachable_within_the_limit(bmc, kind, words):
-    bmc.lose_out[kind] = EVER
+def test_bmc_that_breaks_off_the_login_is_unreachable_within_the_limit(bmc):
+    bmc.lose_out[OPENED] = EVER
     began_s = time.monotonic()
-    with pytest.raises(BmcUnreachable, match=words) as caught:
+    with pytest.raises(BmcUnreachable, match="not the login") as caught:
         opened(bmc)
     assert time.monotonic() - began_s < login.LOGIN_S
     assert caught.value.executed is False
     assert bmc.packets[OPEN] == login.BEGINNINGS
+
+
+def test_bmc_that_keeps_silent_about_a_user_is_asked_no_oftener_than_one_that_refuses(bmc):
+    """It may count each time as a failed login."""
+    bmc.lose_in[PLAIN], bmc.lose_out[OPENED], bmc.lose_out[RAKP2] = 1, 1, EVER
+    with pytest.raises(BmcUnreachable, match="silent where there is no such user") as caught:
+        opened(bmc)
+    assert caught.value.executed is False
+    assert caught.value.backoff_s[0] >= 60
+    assert bmc.packets[RAKP1] == 3
 
 
 def test_answer_that_comes_too_late_is_not_taken_for_the_next_one(bmc):
@@ -374,6 +383,15 @@ def test_packet_of_an_older_protocol_within_a_session_is_passed_over(bmc, kind):
     session.close()
     assert bmc.ledger.executed == {Button.POWER_ON: 1}
     assert bmc.ledger.calls["resent"] == 0
+    assert is_clean(bmc)
+
+
+def test_number_that_a_packet_has_outside_of_a_session_means_nothing(bmc):
+    bmc.noise = (bytes([6, 0, 0xFF, 7, 0, 0xFE, 0xFF, 0xFF, 0xFF]) + bytes(5),)
+    session = opened(bmc)
+    assert session.power_state() is PowerState.OFF
+    session.close()
+    assert bmc.packets[PLAIN] == 1
     assert is_clean(bmc)
 
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workers.bmc.ipmi import login
@@ -70,6 +70,7 @@ def hurried():
     OPENED | st.just([]),
     st.lists(SENSELESS | FRAMES | FITTING, max_size=8),
 )
+@example([HEAD + b"\x00\x01" + bytes(8)], [], [])  # the number of a packet that is of no session
 def test_login_ends_in_time_whatever_comes(before, opened, after):
     line = Line([*before, CAPABILITIES, *opened, *after])
     began_s = time.monotonic()

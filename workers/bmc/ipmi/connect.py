@@ -7,12 +7,14 @@ import time
 from app.machine.model import Ipmi
 from workers.bmc.errors import BmcAuthenticationFailed, BmcUnreachable, BmcUnsupported
 from workers.bmc.ipmi.codes import checked_login, login_error, privilege_error
-from workers.bmc.ipmi.login import FIRST_ANSWER_S, LoginRefused, NoAnswer, OldProtocol, Silent
+from workers.bmc.ipmi.login import FIRST_ANSWER_S, LoginRefused, NameUnanswered, NoAnswer, OldProtocol, Silent
 from workers.bmc.ipmi.target import PlaceUnknown, Target, shown, targets
 from workers.bmc.ipmi.wire import Wire
 
 # BMCs count failures against time before they lock out, and weak ones want a moment between two sessions.
 REFUSED_PAUSE_S = 1.0
+# Where the user's name gets no answer, that may have been three failed logins, and three within a minute lock out.
+UNNAMED_BACKOFF_S = (60.0, 300.0)
 
 
 def log_in(ipmi: Ipmi, refusals: int, rest_s: float) -> Wire:
@@ -67,7 +69,10 @@ def _at(target: Target, place: str, user: bytes, password: bytes, first_answer_s
             words = f"the BMC at {place} speaks IPMI 1.5 only, and 2.0 is needed"
             raise BmcUnsupported(words, executed=False) from None
         if isinstance(error, NoAnswer) and not isinstance(error, Silent):
-            raise BmcUnreachable(f"the BMC at {place} answers, but not {error}", executed=False) from None
+            unreachable = BmcUnreachable(f"the BMC at {place} answers, but not {error}", executed=False)
+            if isinstance(error, NameUnanswered):
+                unreachable.backoff_s = UNNAMED_BACKOFF_S
+            raise unreachable from None
         raise
     if wire.denied:
         wire.end()

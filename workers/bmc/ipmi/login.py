@@ -32,6 +32,9 @@ LEAST_PATIENCE_S, MOST_PATIENCE_S, PATIENCE_FACTOR = 2.0, 5.0, 3.0
 # With three in a hundred packets lost, one login in six loses one of its last six; four in a row are lost in one of
 # a thousand. Each one that is begun anew holds one of the BMC's few slots until the BMC forgets it.
 BEGINNINGS = 4
+# Of these, those in which nothing comes to the user's name: a BMC that keeps silent about users it does not know may
+# count each as a failed login, and lock out.
+UNNAMED = 3
 # Five answers of 2.5 s each, and some of them twice.
 LOGIN_S = 20.0
 
@@ -41,7 +44,6 @@ _RAKP3 = 0x14
 _ROLE_DENIED, _LEVEL_DENIED, _NAME_UNKNOWN, _BAD_PROOF = 0x09, 0x0A, 0x0D, 0x0F
 # RAKP-HMAC-SHA1 as the answer to an open session request names it, and how much of its sums signs a packet.
 _CHOSEN_AT, _SHA1, _SHA1_SIGNATURE = 16, 1, 12
-_UNKNOWN_USER = "the user's name (some keep silent where there is no such user)"
 _RMCP, _IPMI_CLASS = b"\x06", b"\xff\x07"
 
 
@@ -51,6 +53,10 @@ class NoAnswer(Exception):
 
 class Silent(NoAnswer):
     """There was no sign of life at all."""
+
+
+class NameUnanswered(NoAnswer):
+    """The BMC has answered, but not to the user's name."""
 
 
 class LoginRefused(Exception):
@@ -88,7 +94,7 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
         self._line = line
         self._began_s = self._sent_s = time.monotonic()
         self._first_answer_s = first_answer_s
-        self._beginnings = 1
+        self._beginnings, self._unnamed = 1, 0
         self._alive = self._sent_again = False
         self._status = 0
         self.sequencenumber: int = 0
@@ -115,9 +121,11 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
             packet = self._line.recv(_LONGEST_PACKET)
         except TimeoutError:
             return False
-        # pyghmi believes the number of a packet of IPMI 1.5 before it sees that it is none of the session's: one that
-        # strays in would have all that come after it dropped as older.
+        # pyghmi takes the number of a packet of IPMI 1.5 for the last one sent, also where the packet is none of the
+        # session's, or there is no session yet: one that strays in would have all that come after it dropped as older.
         if packet[:1] == _RMCP and packet[2:4] == _IPMI_CLASS and packet[4:5] == bytes([self.authtype]):
+            if not self.sessionid:
+                self.remseqnumber = 0
             # One that is cut short, or makes no sense, is as good as lost.
             with contextlib.suppress(IndexError, ValueError, struct.error):
                 self._handle_ipmi_packet(bytearray(packet))
@@ -161,8 +169,12 @@ class Login(Session):  # type: ignore[misc]  # pyghmi has no type hints
             self.send_payload()
             return
         self.close_blindly()
-        if self._beginnings >= BEGINNINGS or now_s >= self._began_s + LOGIN_S:
-            raise NoAnswer(_UNKNOWN_USER if self.sessioncontext == "EXPECTINGRAKP2" else "the login")
+        unnamed = self.sessioncontext == "EXPECTINGRAKP2"
+        self._unnamed += unnamed
+        if self._beginnings >= BEGINNINGS or self._unnamed >= UNNAMED or now_s >= self._began_s + LOGIN_S:
+            if unnamed:
+                raise NameUnanswered("the user's name (some keep silent where there is no such user)")
+            raise NoAnswer("the login")
         self._beginnings += 1
         self._open_rmcpplus_request()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 
 import structlog
 
 from app.machine.model import Ipmi, PowerState
-from workers.bmc.client import Bmc
+from workers.bmc.client import Bmc, StillOurs, used_alone
 from workers.bmc.errors import MOST_REFUSALS, BmcError, BmcRefused, BmcUnreachable, BmcUnsupported
 from workers.bmc.ipmi import boot
 from workers.bmc.ipmi.codes import NOT_IN_THIS_STATE, completion_error
@@ -33,7 +32,7 @@ def open_ipmi(
     known: Known | None,
     *,
     login_worked: bool = False,
-    still_ours: Callable[[], None] = lambda: None,
+    still_ours: StillOurs = used_alone,
     rest_s: float = 0.0,
 ) -> Bmc:
     """Log in. Raises BmcError.
@@ -63,9 +62,7 @@ def open_ipmi(
 class IpmiBmc:
     """A session with one BMC. A question that finds it lost logs in anew; a command never does."""
 
-    def __init__(
-        self, ipmi: Ipmi, known: Known | None, wire: Wire, still_ours: Callable[[], None], rest_s: float
-    ) -> None:
+    def __init__(self, ipmi: Ipmi, known: Known | None, wire: Wire, still_ours: StillOurs, rest_s: float) -> None:
         """Take over a session that is open. still_ours, rest_s: as in `open_ipmi`."""
         self._ipmi = ipmi
         self._place = shown(ipmi)

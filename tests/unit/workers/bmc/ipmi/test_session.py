@@ -274,11 +274,12 @@ def test_login_of_this_very_session_is_refused_once_and_believed_in(logins):
 @pytest.mark.parametrize(("passed_s", "began_s"), [(0, 5), (2, 5), (60, 60)])
 def test_weak_bmc_is_let_rest_before_a_second_session(logins, passed_s, began_s):
     bmc, _ = logins.opened(ScriptedWire(status=[ON]), options={"rest_s": 5}, status=[LOST])
+    logins.clock.now_s = 100
     with pytest.raises(BmcUnreachable):
         bmc.power_state()
     logins.clock.now_s += passed_s
     bmc.power_state()
-    assert logins.began_s == [0, began_s]
+    assert logins.began_s == [0, 100 + began_s]
     assert logins.rests_s == [5, 5]
 
 
