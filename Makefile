@@ -55,7 +55,7 @@ bench-omni: $(STAMP) ## what the wire to Omni carries, and what watching takes, 
 bench-boot: $(STAMP) ## a storm of 1,000 machines that boot, and boots in steady state; one minute
 	@$(BIN)/python -m lab.bench.boot $(ARGS)
 
-bench-bmc: $(STAMP) ## a sweep of the power of 1,000 BMCs of each kind, with its bound; some three minutes; ARGS='--kind=ipmi'
+bench-bmc: $(STAMP) ## a sweep of the power of 1,000 BMCs of each kind, with its bound; some two minutes; ARGS='--kind=ipmi'
 	@$(BIN)/python -m lab.bench.bmc $(ARGS)
 
 protos: $(STAMP) ## generate protos/gen from the .proto files

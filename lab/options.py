@@ -93,7 +93,8 @@ def _check_bmcs(parser: argparse.ArgumentParser, given: argparse.Namespace) -> N
     except ValueError as error:
         parser.error(f"--bmc-kinds: {error}")
     if not near and set(given.bmc_kinds) != {BmcKind.API}:
-        parser.error("--bmc-kinds: with --stand-ins or --host there is api alone; the others listen on loopback")
+        where = "with --stand-ins, or a --host that is not loopback, there is api alone"
+        parser.error(f"--bmc-kinds: {where}; the others listen in {NETWORK}")
     try:
         given.dice = Odds.parse(given.dice)
     except ValueError as error:

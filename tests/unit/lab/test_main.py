@@ -124,7 +124,7 @@ def test_dice_are_those_that_were_asked_for():
     [
         (["--bmc-kinds=api,ssh"], "--bmc-kinds: 'ssh' is none of api, redfish, ipmi"),
         (["--bmc-kinds=,"], "--bmc-kinds: name one or more of api, redfish, ipmi"),
-        (["--bmc-kinds=ipmi", "--host=192.0.2.1"], "there is api alone; the others listen on loopback"),
+        (["--bmc-kinds=ipmi", "--host=192.0.2.1"], "--stand-ins, or a --host that is not loopback, there is api alone"),
         (["--bmc-kinds=redfish", "--stand-ins=http://web:1"], "there is api alone"),
         (["--dice=explicit=2"], "--dice: 'explicit=2': a number from 0 to 1 is wanted"),
         (["--stand-ins=http://web:1", "--wipe-with-zeroes"], "no provider here that would take --wipe-with-zeroes"),
