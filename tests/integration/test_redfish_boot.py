@@ -3,7 +3,7 @@
 import pytest
 
 from tests.integration.redfish_mock import SYSTEM, Answer, RedfishMock, error, first
-from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcRefused, BmcUnreachable
+from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcNotPermitted, BmcRefused, BmcUnreachable
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.redfish import arming, line, service, tasks
 
@@ -150,6 +150,7 @@ def test_bmc_that_takes_no_etag_at_all_is_an_error(bmc):
     [
         (Answer(400, error(("iLO.2.37.UnableToModifyDuringSystemPOST",))), BmcBusy, False),
         (Answer(503), BmcBusy, False),
+        (Answer(403), BmcNotPermitted, False),
         (Answer(500), BmcRefused, None),
         (Answer(cut=True), BmcUnreachable, None),
         (Answer(delay_s=0.8), BmcUnreachable, None),

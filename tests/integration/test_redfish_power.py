@@ -8,6 +8,7 @@ from workers.bmc.errors import (
     BmcAuthenticationFailed,
     BmcBusy,
     BmcNoSystem,
+    BmcNotPermitted,
     BmcRefused,
     BmcUnreachable,
     BmcUnsupported,
@@ -387,6 +388,28 @@ def test_login_that_is_refused_now_and_then_still_resets_once(bmc, refusals):
     bmc.hook(first(refusals, Answer(401), "POST"))
     bmc.session(KNOWN).power_on()  # the status before has shown that the login works
     assert bmc.executed == ["On"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("login_worked", [True, False])
+@pytest.mark.parametrize("verb", ["power_on", "power_off", "reboot"])
+def test_login_that_may_read_and_not_reset_is_no_refused_login(bmc, verb, login_worked, listed):
+    if not listed:
+        del bmc.documents[SYSTEM]["Actions"]["#ComputerSystem.Reset"]["ResetType@Redfish.AllowableValues"]
+    bmc.power = "Off" if verb == "power_on" else "On"
+    bmc.hook(first(9, Answer(403, error(("Base.1.8.InsufficientPrivilege", "no privilege"))), "POST"))
+    with pytest.raises(BmcNotPermitted, match="no privilege") as caught:
+        getattr(bmc.session(KNOWN, login_worked=login_worked), verb)()
+    assert caught.value.executed is False
+    assert not caught.value.parks
+    assert bmc.count("POST") == 1
+
+
+def test_what_the_login_may_not_read_is_no_refused_login(bmc):
+    bmc.documents[SYSTEM]["Links"] = {"ManagedBy": [{"@odata.id": "/redfish/v1/Managers/1"}]}
+    bmc.hook(first(9, Answer(403), "GET /redfish/v1/Managers/1"))
+    assert bmc.session(KNOWN, login_worked=True).describe().firmware == ""
+    assert bmc.count("GET /redfish/v1/Managers/1") == 1
 
 
 def test_login_that_is_refused_three_times_resets_nothing(bmc):

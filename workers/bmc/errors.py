@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.machine.bmc_login import refused_remedy
+from app.machine.model import BmcConfiguration
 from workers.errors import OperationError
 
 # Some BMCs refuse a right login now and then. Of a login that has worked, or has just been set, the third refusal in a
@@ -44,7 +46,12 @@ class BmcAuthenticationFailed(BmcError):
 
     parks = True
     refusals = 1
-    hint = "Correct the login in Omni, then `omni-metal retry`"
+    hint = "Correct the login, or give another one as a BMCConfig in Omni"
+
+    def of(self, login: BmcConfiguration) -> BmcAuthenticationFailed:
+        """With the remedy for this login."""
+        self.hint = refused_remedy(login)
+        return self
 
 
 class BmcNoSystem(BmcError):
@@ -67,6 +74,12 @@ class BmcUnsupported(BmcError):
     """The BMC cannot do that."""
 
     hint = "Update the BMC's firmware, or have the other protocol spoken (--redfish-use-when-available)"
+
+
+class BmcNotPermitted(BmcUnsupported):
+    """The BMC takes the login, and does not let it do that."""
+
+    hint = "Give this user on the BMC the role of an operator or administrator"
 
 
 class BmcRefused(BmcError):

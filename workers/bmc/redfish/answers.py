@@ -14,7 +14,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from app.agents.words import clean
-from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcRefused, BmcUnsupported
+from workers.bmc.errors import (
+    BmcAuthenticationFailed,
+    BmcBusy,
+    BmcError,
+    BmcNotPermitted,
+    BmcRefused,
+    BmcUnsupported,
+)
 from workers.bmc.known import Known
 from workers.bmc.quirks import Effect, has
 
@@ -36,6 +43,7 @@ _UNSUPPORTED_IDS: Final = {
     "PropertyUnknown",
     "PropertyValueNotInList",
 }
+_DENIED_IDS: Final = {"InsufficientPrivilege"}
 _SAYS_NOTHING: Final = {"", "ExtendedInfo", "GeneralError", "Success"}
 
 
@@ -48,6 +56,7 @@ class Refusal:
     words: what it says, for a person; cut and cleaned.
     text: all of its messages, with ids and arguments, to look for patterns; not for people.
     times: how often in a row it was answered before that was believed.
+    login_taken: something was read with this login before, in the same session.
     """
 
     status: int
@@ -55,6 +64,7 @@ class Refusal:
     words: str
     text: str
     times: int = 1
+    login_taken: bool = False
 
 
 class Refused(Exception):
@@ -85,7 +95,8 @@ def class_of(refusal: Refusal, known: Known) -> type[BmcError]:
     if refusal.status in _BUSY or refusal.ids & _BUSY_IDS or has(Effect.BUSY, known, refusal.text):
         return BmcBusy
     if refusal.status in _LOGIN:
-        return BmcAuthenticationFailed
+        denied = refusal.status == HTTPStatus.FORBIDDEN or refusal.ids & _DENIED_IDS
+        return BmcNotPermitted if refusal.login_taken and denied else BmcAuthenticationFailed
     if refusal.status in _UNSUPPORTED or refusal.ids & _UNSUPPORTED_IDS:
         return BmcUnsupported
     return BmcRefused
@@ -101,7 +112,7 @@ def error_of(refusal: Refusal, known: Known, asked: str) -> BmcError:
     """
     kind = class_of(refusal, known)
     # A fault of the server can come after the command; a refusal comes instead of it.
-    surely_not = refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR or kind in (BmcBusy, BmcUnsupported)
+    surely_not = refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR or issubclass(kind, (BmcBusy, BmcUnsupported))
     words = f"{asked} with {refusal.status} {refusal.words}".rstrip()
     error = kind(words, executed=False if surely_not else None)
     if isinstance(error, BmcAuthenticationFailed):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import requests
 
-from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError
+from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcError, BmcNotPermitted
 from workers.bmc.quirks import Effect, has
 from workers.bmc.redfish.answers import Refusal, as_dict, class_of
 from workers.bmc.redfish.boot import (
@@ -28,6 +28,8 @@ from workers.bmc.redfish.tasks import await_task
 # Some show a change a second after they took it.
 READ_BACK_PAUSE_S = 1.0
 _READS_BACK: Final = 2
+# Another ETag, place or wording would be answered likewise.
+_FINAL: Final = (BmcBusy, BmcAuthenticationFailed, BmcNotPermitted)
 _ETAG_REFUSED: Final = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
 # Where AMI's firmware keeps what is for the next boot, though its System names no such place.
 _FUTURE_STATE: Final = "/SD"
@@ -66,13 +68,13 @@ def _place(service: Service, system: System) -> Place:
 
 
 def _patch(service: Service, place: Place, body: dict[str, Any]) -> requests.Response | Refusal:
-    """Send it with one ETag after the other while they are refused. Raises BmcBusy, BmcAuthenticationFailed."""
+    """Send it with one ETag after the other while they are refused. Raises BmcError where no other will be taken."""
     for etag in place.etags:
         answer = service.try_patch(place.path, body, etag)
         if not isinstance(answer, Refusal):
             return answer
         kind = class_of(answer, service.known)
-        if kind in (BmcBusy, BmcAuthenticationFailed) or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if kind in _FINAL or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise service.error(answer, "PATCH", place.path)
         if answer.status not in _ETAG_REFUSED:
             return answer

@@ -65,6 +65,7 @@ class Service:
     def __init__(self, line: Line, origin: str, username: str, password: str, *, login_worked: bool) -> None:
         self.known = Known(BmcKind.REDFISH)
         self.login_worked = login_worked
+        self._login_taken = False
         self._line = line
         self._shown = clean(urlsplit(origin).netloc)
         self._connector = LineConnector(line, origin, username, password)
@@ -142,10 +143,12 @@ class Service:
                 response = self._connector.ask(method, path, body, headers or {}, with_login=with_login)
             except Refused as error:
                 refusals += 1
-                if refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(error.refusal)):
-                    return replace(error.refusal, times=refusals)
+                refusal = replace(error.refusal, times=refusals, login_taken=self._login_taken)
+                if refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(refusal)):
+                    return refusal
                 time.sleep(REFUSED_PAUSE_S)
             else:
+                self._login_taken = self._login_taken or with_login
                 self.login_worked = self.login_worked or with_login
                 return response
 

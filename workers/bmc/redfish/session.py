@@ -20,6 +20,7 @@ from workers.bmc.errors import (
     BmcAuthenticationFailed,
     BmcError,
     BmcLoginUnusable,
+    BmcNotPermitted,
     BmcRefused,
     BmcUnreachable,
     BmcUnsupported,
@@ -84,8 +85,8 @@ class RedfishBmc:
         for reset_type in _among(RESTART, allowed):
             try:
                 self._reset(system, reset_type)
-            except BmcUnsupported:  # surely not done: what a BMC does not list it may not have
-                if allowed is not None:
+            except BmcUnsupported as error:  # surely not done: what a BMC does not list it may not have
+                if allowed is not None or isinstance(error, BmcNotPermitted):
                     raise
             else:
                 return

@@ -1,10 +1,11 @@
 """Errors of Redfish in the shapes of vendors, and which of ours they are."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcRefused, BmcUnsupported
+from workers.bmc.errors import BmcAuthenticationFailed, BmcBusy, BmcNotPermitted, BmcRefused, BmcUnsupported
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.redfish.answers import error_of, read_refusal
 
@@ -77,6 +78,24 @@ def test_error_is_named_by_what_can_be_done_about_it(status, content, kind, exec
     error = ours(status, content)
     assert (type(error), error.executed) == (kind, executed)
     assert str(error).startswith(f"the BMC answered with {status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "kind"),
+    [
+        (403, b"", BmcNotPermitted),
+        (403, XCC_DENIED, BmcNotPermitted),
+        (401, standard(info("Base.1.8.InsufficientPrivilege")), BmcNotPermitted),
+        (403, standard(info("Base.1.8.SessionLimitExceeded")), BmcBusy),
+        (401, b"", BmcAuthenticationFailed),
+        (404, b"", BmcUnsupported),
+    ],
+)
+def test_login_that_was_taken_in_this_session_is_not_refused_but_may_not_do_that(status, content, kind):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    refusal = replace(read_refusal(status, body), login_taken=True)
+    error = error_of(refusal, STRANGER, "the BMC answered")
+    assert (type(error), error.executed) == (kind, False)
 
 
 def test_busy_message_of_one_vendor_counts_where_the_vendor_is_not_told_and_not_where_it_is_another():
