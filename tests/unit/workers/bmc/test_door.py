@@ -133,6 +133,27 @@ def test_who_waits_gets_the_bmc_when_its_user_is_done(site: Site, monkeypatch: p
     assert len(naps) == 1
 
 
+def test_who_waits_for_a_bmc_in_use_looks_ten_times_a_second_and_sleeps_through_a_pause(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.redis.set(LEASE, "the sweep", px=30_000)
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 4:
+            site.redis.delete(LEASE)
+            site.redis.set(PAUSE, 1, px=1_000)
+        elif len(naps) == 5:
+            site.redis.delete(PAUSE)
+
+    monkeypatch.setattr(door_module, "TURN_WITHIN_S", 45.0)
+    monkeypatch.setattr(door_module, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    site.door().open(MACHINE, LOGIN).close()
+    assert max(naps[:4]) <= 0.1
+    assert 0.9 < naps[4] <= 1.0 and len(naps) == 5
+
+
 def test_who_waits_too_long_for_a_bmc_is_told_that_it_is_in_use(site: Site) -> None:
     site.redis.set(LEASE, "somebody else", px=30_000)
     with pytest.raises(BmcInUse):
