@@ -8,7 +8,8 @@ from typing import Any
 
 from app.agents.client import PowerManagement
 from app.agents.errors import AgentFailed, AgentGone, AgentTimeout, GatewayUnreachable, StaleFence, WipeRefused
-from app.machine.bmc_login import IPMI_PORT, user_login
+from app.agents.words import clean
+from app.machine.bmc_login import IPMI_PORT, LAST_PORT, user_login
 from app.machine.model import BmcConfig, BmcConfiguration, Ipmi, OperationName
 from app.omni.kinds import Kind
 from app.state.renewals import Renewed
@@ -16,7 +17,7 @@ from config.celery import QUEUE_BMC
 from workers.bmc_address import address_of
 from workers.bmc_allowed import check_named
 from workers.celery_app import app
-from workers.errors import AgentRefused, AgentUnavailable, NewLoginRefused
+from workers.errors import AgentRefused, AgentUnavailable, NewLoginRefused, UserLoginUnusable
 from workers.keeper import LeaseLost
 from workers.login_trial import let_rest, try_login
 from workers.operation import perform
@@ -44,6 +45,9 @@ def _from_user(turn: Turn, config: BmcConfig) -> str:
     wanted = user_login(config)
     if wanted is None:
         raise NotDue("the BMCConfig in Omni holds no login any more")
+    if wanted.ipmi is not None and wanted.ipmi.port > LAST_PORT:
+        given = f"gives {clean(wanted.ipmi.address)} the port {wanted.ipmi.port}, and there are 1 to {LAST_PORT} alone"
+        raise UserLoginUnusable(f"the BMCConfig of the machine in Omni {given}")
     let_rest(turn, wanted)
 
     def edit(spec: Any) -> None:

@@ -99,6 +99,13 @@ class NewLoginNotTaken(OperationError):
     )
 
 
+class UserLoginUnusable(OperationError):
+    """The login that a user gave cannot be one of a BMC. It is not taken over; the one before stays in use."""
+
+    parks = True
+    hint = "Correct it in Omni (BMCConfig); nothing else needs to be done"
+
+
 class UserLoginRefused(OperationError):
     """The BMC refuses the login that a user gave. Nobody else sets it."""
 

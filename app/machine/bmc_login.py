@@ -10,6 +10,7 @@ from app.machine.model import BmcConfig, BmcConfiguration, Ipmi, Operation, Oper
 from app.machine.sentences import Weighed, because, due
 
 IPMI_PORT = 623
+LAST_PORT = 65_535
 _USER_REFUSED = (
     "The BMC refuses the login that a user gave: correct it in Omni, or on the BMC and then `omni-metal retry`."
 )
@@ -17,6 +18,15 @@ _API_REFUSES = (
     "The BMC refuses our requests, though BMCs of the api kind have no login: see what answers at its address, then "
     "`omni-metal retry`."
 )
+
+
+def refused_remedy(login: BmcConfiguration) -> str:
+    """What a person can do where the BMC refuses the login, which goes by who gave it."""
+    if login.api_address:
+        return "BMCs of the api kind have no login: see what answers at its address, then `omni-metal retry`"
+    if login.manually_configured:
+        return "Correct it in Omni (BMCConfig), which is enough; or on the BMC, and then `omni-metal retry`"
+    return "Its agent sets another one when it is accessible; or give one as a BMCConfig in Omni, which counts instead"
 
 
 def user_login(config: BmcConfig | None) -> BmcConfiguration | None:

@@ -63,7 +63,8 @@ class HeldBmc:
 
     def refused_before(self) -> BmcAuthenticationFailed:
         """Give the lease back with nothing sent: the BMC refused this login before. The answer is what to raise."""
-        error = BmcAuthenticationFailed("the BMC refused this login before and is not asked again", executed=False)
+        words = "the BMC refused this login before and is not asked again"
+        error = BmcAuthenticationFailed(words, executed=False).of(self._configuration)
         taken = self._taken
         told = self._logins.tells_of(REFUSED, taken.refused, taken.machine_id, self._configuration)
         # Where another login has worked since, that one's story stands, and whoever comes with this one is late.
@@ -134,7 +135,7 @@ class HeldBmc:
 
     def _open(self) -> Bmc:
         if self._refusal is not None:
-            raise BmcAuthenticationFailed(str(self._refusal), executed=False)
+            raise BmcAuthenticationFailed(str(self._refusal), executed=False).of(self._configuration)
         if self._session is None or self._ended:
             raise BmcInUse("the session with the BMC has ended", executed=False)
         return self._session
@@ -169,8 +170,8 @@ class HeldBmc:
             with self._calls.during(self):
                 return call()
         except BmcAuthenticationFailed as error:
+            self._refusal = self._error = error.of(self._configuration)
             log.warning("bmc_login_refused", machine_id=self._taken.machine_id, error=clean(error.words()))
-            self._refusal = self._error = error
             self.close()
             raise
         except Exception as error:

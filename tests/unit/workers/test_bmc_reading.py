@@ -83,7 +83,7 @@ def test_refused_login_is_tried_once_more_and_then_not_again(bottle: Bottle, tas
     with_ipmi(bottle)
     bottle.bmc.fails["status"] = bottle.bmc.fails["describe"] = BmcAuthenticationFailed("401", executed=False)
     state, words = run(task)
-    assert state == "FAILURE" and "401. Correct the login" in words
+    assert state == "FAILURE" and "401. Its agent sets another one" in words
     assert bottle.facts().login_refused
     del bottle.bmc.fails["status"], bottle.bmc.fails["describe"]
     assert run(task)[0] == "SUCCESS"

@@ -279,7 +279,7 @@ def test_refused_login_is_told_as_such_and_stands_while_the_bmc_is_not_asked(bot
     poll.sweep(bottle.services, [MACHINE])
     poll.sweep(bottle.services, [MACHINE])
     told = trouble(bottle)
-    assert told is not None and told.refused and told.told.startswith("401. Correct the login")
+    assert told is not None and told.refused and told.told.startswith("401. BMCs of the api kind have no login")
     assert bottle.bmc.log.count("status") == 1
 
 
