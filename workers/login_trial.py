@@ -14,15 +14,13 @@ from app.machine.decide import operation_id as id_of
 from app.machine.model import BmcConfiguration
 from app.machine.sentences import duration
 from app.state.renewals import REST_S
-from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcLoginUnusable
+from workers.bmc.errors import MOST_REFUSALS, BmcAuthenticationFailed, BmcError, BmcLoginUnusable
 from workers.bmc.place import place_of
 from workers.errors import NewLoginNotTaken, NewLoginRefused, OperationError, UserLoginRefused
 from workers.turn import NotDue, Turn
 
-# An iDRAC takes some seconds until a new user works. More than three refusals within a minute or two lock the user, or
-# our address, out of some BMCs.
+# An iDRAC takes some seconds until a new user works.
 PAUSES_S: Final = (5.0, 10.0)
-MOST_REFUSALS: Final = 3
 
 
 def let_rest(turn: Turn, login: BmcConfiguration) -> None:

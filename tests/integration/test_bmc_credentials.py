@@ -9,10 +9,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
 from app.machine.model import PreferredPowerState
+from app.state.attempts import Attempts
+from app.state.bmc_notes import TROUBLE, trouble_of, trouble_text
+from app.state.mirror_keys import machine_key
+from app.state.wake import Alarms
 from lab.bmc.chassis import BmcKind
 from protos.gen.omni import specs_pb2
 from tests.integration.children import wait_until
@@ -76,6 +81,22 @@ class Site(WholeSite):
 
         self.thread.call(give)
 
+    def refuses(self, machine):
+        """Whether its BMC refuses its login, as far as is known."""
+        trouble = trouble_of(self.redis.hget(machine_key(machine.id), TROUBLE), None)
+        return trouble is not None and trouble.refused
+
+    def eleven_minutes_pass(self, machine):
+        """What is noted of refusals and of failed attempts is so much older."""
+        ms, key = 661_000, machine_key(machine.id)
+        trouble = trouble_of(self.redis.hget(key, TROUBLE), None)
+        self.redis.hset(key, TROUBLE, trouble_text(replace(trouble, since_ms=trouble.since_ms - ms)))
+        self.redis.delete(f"om:login-refusals:{machine.id}")
+        attempts = Attempts(self.redis)
+        for attempt in attempts.of(machine.id).values():
+            attempts.store(machine.id, replace(attempt, next_ms=attempt.next_ms and attempt.next_ms - ms))
+        Alarms(self.redis).wake(machine.id)
+
     def shown(self, machine):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/machines/{machine.id}", timeout=10) as answer:
             return json.load(answer)
@@ -95,20 +116,38 @@ def test_logins_of_bmcs_and_turns_to_draw_power(tmp_path):
         good, bad = site.machines[:2], site.machines[2:]
         for machine in site.machines:
             site.change_password(machine, keeps=machine in good)
+        wait_until(lambda: all(site.refuses(m) for m in site.machines), SETTLED_S)
+        assert all(len(m.passwords) == 1 for m in site.machines)
+        for machine in site.machines:
+            site.eleven_minutes_pass(machine)
         wait_until(lambda: all(len(m.passwords) == 2 and site.shown(m)["powered_on"] for m in good), SETTLED_S)
         commands_say_what_the_bmcs_are(site, good)
+        tried_again(site, bad)
         wait_until(lambda: all(site.shown(m)["parked"] == ["configure_bmc"] for m in bad), SETTLED_S)
         for machine in bad:
             seen = site.shown(machine)
             assert "the BMC refuses the login that its agent has just set, 3 times" in seen["sentence"]
             assert "Give its login as a BMCConfig in Omni" in seen["sentence"] and seen["phase"] == "parked"
-            assert len(machine.passwords) == 2 and machine.bmc.ledger.refused_in_a_row == CONFIRMED
+            assert len(machine.passwords) == 2 and machine.bmc.ledger.refused_in_a_row == 2 * CONFIRMED
+            site.eleven_minutes_pass(machine)
             site.user_gives(machine, "operators-own")
         wait_until(lambda: all(is_well(site.shown(m)) for m in bad), SETTLED_S)
-        assert all(m.bmc.ledger.most_refused_in_a_row == CONFIRMED for m in site.machines)
+        assert all(m.bmc.ledger.most_refused_in_a_row == CONFIRMED for m in good)
+        assert all(m.bmc.ledger.most_refused_in_a_row == 2 * CONFIRMED for m in bad)
         assert all(len(m.passwords) == 2 for m in site.machines)
         assert not any(password in site.log.read_text() for m in site.machines for password in m.passwords)
         they_draw_power_one_after_the_other(site)
+
+
+def tried_again(site, machines):
+    """The login that was set anew is refused, and is tried once more after the longest lock-out."""
+    attempts = Attempts(site.redis)
+    wait_until(lambda: all("configure_bmc" in attempts.of(m.id) for m in machines), SETTLED_S)
+    for machine in machines:
+        attempt = attempts.of(machine.id)["configure_bmc"]
+        assert not attempt.parked and "tried once more after 11 minutes" in attempt.words
+        assert machine.bmc.ledger.refused_in_a_row == CONFIRMED
+        site.eleven_minutes_pass(machine)
 
 
 def is_well(shown):
