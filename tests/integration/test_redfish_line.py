@@ -302,7 +302,7 @@ def test_address_that_is_none_is_said_to_be_none(address):
 
 def test_address_of_ipv6_is_dialled(monkeypatch):
     dialled = []
-    monkeypatch.setattr(line, "open_line", lambda place, _: dialled.append(place) or (_ for _ in ()).throw(OSError()))
+    monkeypatch.setattr(line, "open_line", lambda place, *_: dialled.append(place) or (_ for _ in ()).throw(OSError()))
     for address in ("2001:db8::1", "[2001:db8::1]"):
         with pytest.raises(BmcUnreachable):
             open_redfish("m", Ipmi(address, 0, "u", "p"), Settings(), KNOWN, login_worked=True).power_state()

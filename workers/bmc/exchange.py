@@ -9,13 +9,16 @@ import contextlib
 import http.client
 import io
 import ipaddress
+import math
 import socket
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from urllib3.exceptions import LocationValueError
 from urllib3.util import parse_url
+
+from workers.bmc.lookup import LOOKUP_S, Found, look_up
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -70,7 +73,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 def _connect(address: str, end_s: float) -> socket.socket:
     place = host_and_port(address)
     try:
-        line = open_line(place, TIMEOUT_S)
+        line = open_line(place, TIMEOUT_S, end_s)
     except UnicodeError:  # a label of the name is empty or too long
         raise AddressUnusable(address) from None
     except OSError as error:
@@ -83,20 +86,46 @@ def _connect(address: str, end_s: float) -> socket.socket:
     return line
 
 
-def open_line(place: tuple[str, int], timeout_s: float) -> socket.socket:
-    """A connection. An address is not looked up as a name: under greenlets that takes a thread and a millisecond."""
+def open_line(place: tuple[str, int], timeout_s: float, end_s: float = math.inf) -> socket.socket:
+    """A connection, for which the addresses of a name have timeout_s together. Raises OSError, UnicodeError.
+
+    end_s: when it must be there, by the monotonic clock, with the look-up of a name.
+    """
+    addresses, trouble = _addresses(place, end_s), OSError("no address")
+    for family, address in addresses:
+        try:
+            return _dial(family, address, min(timeout_s / len(addresses), _left_s(end_s)))
+        except OSError as error:
+            trouble = error
+    raise trouble
+
+
+def _addresses(place: tuple[str, int], end_s: float) -> list[Found]:
+    """An address is not looked up as a name: under greenlets that takes a thread and a millisecond."""
     try:
         version = ipaddress.ip_address(place[0]).version
     except ValueError:
-        return socket.create_connection(place, timeout_s)
-    line = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
+        return look_up(*place, socket.SOCK_STREAM, min(LOOKUP_S, _left_s(end_s)))
+    return [(socket.AF_INET6 if version == 6 else socket.AF_INET, place)]
+
+
+def _dial(family: int, address: tuple[Any, ...], timeout_s: float) -> socket.socket:
+    line = socket.socket(family)
     try:
         line.settimeout(timeout_s)
-        line.connect(place)
+        line.connect(address)
     except BaseException:
         line.close()
         raise
     return line
+
+
+def _left_s(end_s: float) -> float:
+    """How long there is until then. Raises TimeoutError."""
+    left_s = end_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
 class BoundedLine:

@@ -237,7 +237,7 @@ def test_address_is_dialled_as_host_and_port(
 ) -> None:
     dialled: list[tuple[str, int]] = []
 
-    def connect(place: tuple[str, int], timeout_s: float) -> Line:
+    def connect(place: tuple[str, int], *_: float) -> Line:
         dialled.append(place)
         return Line(http(b""), 4096)
 

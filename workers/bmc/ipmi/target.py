@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.agents.words import clean
 from app.machine.bmc_login import IPMI_PORT
 from app.machine.model import Ipmi
+from workers.bmc.lookup import LOOKUP_S, look_up
 
-# A resolver that finds its servers silent may take half a minute; a BMC of which nobody knows where it is must not
-# cost more than one that is silent.
-LOOKUP_S = 5.0
 _LONGEST_SHOWN = 100
 
 
@@ -63,35 +60,12 @@ def targets(ipmi: Ipmi) -> list[Target]:
 def _looked_up(name: str, port: int) -> list[Target]:
     if not name:
         raise PlaceUnknown("it has no address")
-    lookup = _Lookup(name, port)
-    # A thread, or under gevent a greenlet that leaves the work to a thread: getaddrinfo knows no time limit.
-    threading.Thread(target=lookup.run, name="ipmi-lookup", daemon=True).start()
-    if not lookup.done.wait(LOOKUP_S):
-        raise PlaceUnknown(f"its name is not found within {LOOKUP_S:g} s")
-    first: dict[int, Target] = {}
-    for target in lookup.found:
-        first.setdefault(target.family, target)
-    if not first:
-        raise PlaceUnknown(lookup.trouble or "its name has no address")
-    return list(first.values())
-
-
-@dataclass(slots=True)
-class _Lookup:
-    """One question to the resolver, whose answer may come too late for anybody to care."""
-
-    name: str
-    port: int
-    found: list[Target] = field(default_factory=list)
-    trouble: str = ""
-    done: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        """Ask, and note what came of it."""
-        try:
-            answers = socket.getaddrinfo(self.name, self.port, type=socket.SOCK_DGRAM)
-        except (OSError, UnicodeError) as error:  # a label of the name is empty or too long
-            self.trouble = f"its name is not found ({type(error).__name__})"
-        else:
-            self.found = [Target(family, sockaddr) for family, _, _, _, sockaddr in answers]  # type: ignore[arg-type]
-        self.done.set()
+    try:
+        found = look_up(name, port, socket.SOCK_DGRAM, LOOKUP_S)
+    except TimeoutError:
+        raise PlaceUnknown(f"its name is not found within {LOOKUP_S:g} s") from None
+    except (OSError, UnicodeError) as error:
+        raise PlaceUnknown(f"its name is not found ({type(error).__name__})") from None
+    if not found:
+        raise PlaceUnknown("its name has no address")
+    return [Target(family, address) for family, address in found]

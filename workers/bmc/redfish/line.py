@@ -134,7 +134,7 @@ class Line(BaseAdapter):
 
     def _connect(self) -> socket.socket:
         try:
-            line = open_line((self._host, self._port), min(CONNECT_S, self._end_s - time.monotonic()))
+            line = open_line((self._host, self._port), CONNECT_S, self._end_s)
             # Head and body of a command are two packets: with Nagle's rule a slow BMC costs 40 ms more for each.
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
