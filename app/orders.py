@@ -49,6 +49,9 @@ def give(settings: Settings, machine: str, verb: Verb, wait_s: float) -> int:
         if machine_id is None:
             return FAILED
         result = order(settings, client, machine_id, verb, "command line")
+        if result.asks_again:
+            _say(result.skipped)
+            return 0
         if not result.started:
             tell(f"nothing was started: {result.skipped}")
             return FAILED

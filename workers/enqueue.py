@@ -14,7 +14,7 @@ from app.machine.decide import decide, operation_id
 from app.machine.model import Decision, Operation, OperationName
 from app.machine.verbs import OPERATIONS, Verb, busy_words, due, first_due, refusal
 from app.state.attempts import Attempts
-from app.state.deciding import decide_options, published_options
+from app.state.deciding import decide_options, published_options, with_published_limits
 from app.state.lease import Leases, unmark_queued
 from app.state.limits import Limits, Wait
 from app.state.logins import RefusedLogins
@@ -50,17 +50,21 @@ TASKS: dict[OperationName, Any] = {
     OperationName.BMC_PROBE: bmc_probe,
 }
 
+ASKED_AGAIN = "its BMC is asked again with the next power sweep"
+
 
 @dataclass(frozen=True, slots=True)
 class OrderResult:
     """What came of an order.
 
     started: the operations whose tasks were sent, with their task_ids; skipped: why none was, or "".
+    asks_again: nothing is due, and its BMC is asked again, as was ordered.
     """
 
     started: tuple[str, ...]
     skipped: str
     task_ids: tuple[str, ...] = ()
+    asks_again: bool = False
 
 
 class QueueUnavailable(Exception):
@@ -134,14 +138,14 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
     decision = decide(machine, options)
     if verb is Verb.RETRY:
         Attempts(client).clear(machine_id)
-    words, operation = refusal(machine, decision, verb), None
-    if not words:
+    refused, operation = refusal(machine, decision, verb), None
+    if not refused:
         operation = first_due(decision) if verb is Verb.RETRY else due(machine, decision, OPERATIONS[verb])
-        words = f"nothing is due yet: its BMC is asked again. {' '.join(decision.reasons[-3:])}"
-    result = OrderResult((), words)
+    result = OrderResult((), refused or ASKED_AGAIN, asks_again=not refused)
     if operation is not None:
         Attempts(client).clear(machine_id, operation.name.value)
-        result = _send_by_hand(client, leases, machine_id, operation, Limits(client, settings))
+        limits = Limits(client, with_published_limits(client, settings))
+        result = _send_by_hand(client, leases, machine_id, operation, limits)
     # A task that is sent sees to it itself: the sweep would ask before it, and one order would cost two refused logins.
     if not result.started and (operation or verb is Verb.RETRY) and not _sets_up(decision):
         forget_refusals(client, settings, machine_id)

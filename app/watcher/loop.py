@@ -14,7 +14,7 @@ from app.omni.errors import AccountRefused, OmniError, OmniUnavailable
 from app.state.agents import ENTRY_MS, agent_key
 from app.state.boots import Boots
 from app.state.clock import cut_lifetimes
-from app.state.deciding import decide_options, publish_options
+from app.state.deciding import publish_options
 from app.state.lease import LEASE_MS, longest_lives_ms
 from app.state.mirror import Mirror
 from app.state.mirror_keys import FRESH, QUARANTINE
@@ -54,7 +54,7 @@ class Watcher:
 
     def __init__(self, settings: Settings, client: redis.Redis, omni: Omni) -> None:
         self._redis, self._omni = client, omni
-        self._options = decide_options(settings)
+        self._settings = settings
         self._mirror = Mirror(client, sealer(settings))
         self._alarms = Alarms(client)
         echoes = Echoes()
@@ -120,7 +120,7 @@ class Watcher:
         self._tracking.update()
         self._look_for_a_restart()
         self._mirror.keep_watched()
-        publish_options(self._redis, self._options)
+        publish_options(self._redis, self._settings)
         try:
             problem = self._keep_connected()
         except OmniError as error:

@@ -97,6 +97,13 @@ def test_refused_order_says_why_with_status_1(settings, monkeypatch, capsys):
     assert "nothing was started: Omni does not want it wiped." in capsys.readouterr().err
 
 
+def test_retry_that_has_the_bmc_asked_again_says_so_with_status_0(settings, monkeypatch, capsys):
+    monkeypatch.setattr(orders, "order", lambda *_: OrderResult((), "its BMC is asked again", asks_again=True))
+    assert orders.give(settings, MACHINE, Verb.RETRY, 5) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("its BMC is asked again\n", "")
+
+
 def test_end_of_the_task_is_waited_for_and_told(settings, client, ordered, capsys):
     ends(client, "done", "another one", task_id="task-0")
     ends(client, "done", "wiped all disks", after_s=0.05)

@@ -136,7 +136,7 @@ def _order(services: Services, machine_id: str, verb: Verb) -> str:
         raise ServiceUnavailable("the queue does not answer: try again in a few seconds", retry_after=5) from None
     if result.started:
         return f"Started: {', '.join(result.started)}."
-    return f"Nothing was started: {result.skipped}"
+    return f"Done: {result.skipped}." if result.asks_again else f"Nothing was started: {result.skipped}"
 
 
 def _verb(text: str) -> Verb:

@@ -295,6 +295,12 @@ def test_order_that_starts_nothing_says_why(site):
     assert "Nothing was started: wipe runs now" in site.get(answer.headers["Location"]).text
 
 
+def test_retry_that_has_the_bmc_asked_again_is_done(site):
+    site.order_answer = OrderResult((), "its BMC is asked again", asks_again=True)
+    answer = post(site, f"{MACHINE}/retry", {"form": form_token(site.get(MACHINE))})
+    assert "Done: its BMC is asked again." in site.get(answer.headers["Location"]).text
+
+
 @pytest.mark.parametrize("verb", ["wipe", "record-wipe"])
 def test_wipe_that_is_not_confirmed_is_not_ordered(site, verb):
     token = form_token(site.get(MACHINE))
