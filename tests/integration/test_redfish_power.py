@@ -1,5 +1,7 @@
 """Redfish's power commands against BMCs that misbehave: each is sent once, and what is said of it is so."""
 
+import time
+
 import pytest
 
 from app.machine.model import PowerState
@@ -14,7 +16,7 @@ from workers.bmc.errors import (
     BmcUnsupported,
 )
 from workers.bmc.known import BmcKind, Known
-from workers.bmc.redfish import line, service, session, tasks
+from workers.bmc.redfish import finding, line, service, session, tasks
 
 pytestmark = pytest.mark.integration
 
@@ -170,6 +172,40 @@ def test_systems_on_several_pages_are_all_looked_at_and_a_circle_of_pages_ends(b
     assert bmc.count("GET /redfish/v1/more") == 1
     bmc.documents["/redfish/v1/more"]["Members"] = [None, {}, {"@odata.id": SYSTEM}]
     assert bmc.session().power_state() is PowerState.OFF
+
+
+def endless_systems(asked):
+    return Answer(body={"UUID": OTHER}, delay_s=0.1) if asked.path.startswith("/redfish/v1/Systems/") else None
+
+
+def endless_pages(asked):
+    if not asked.path.startswith("/redfish/v1/Systems"):
+        return None
+    return Answer(body={"Members": [], "Members@odata.nextLink": f"{asked.path}s"}, delay_s=0.1)
+
+
+@pytest.mark.parametrize("hook", [endless_systems, endless_pages])
+@pytest.mark.parametrize("verb", ["power_state", "power_off", "describe"])
+def test_search_for_the_system_ends_in_time(bmc, monkeypatch, hook, verb):
+    monkeypatch.setattr(finding, "FIND_WITHIN_S", 0.5)
+    members = [{"@odata.id": f"/redfish/v1/Systems/{n}"} for n in range(100)]
+    bmc.documents["/redfish/v1/Systems"] = {"Members": members}
+    bmc.hook(hook)
+    talk, began_s = bmc.session(), time.monotonic()
+    with pytest.raises(BmcUnreachable, match=r"its Systems within 0\.5 s") as caught:
+        getattr(talk, verb)()
+    assert time.monotonic() - began_s < 0.9
+    assert caught.value.executed is False
+    assert bmc.count("POST") == 0
+
+
+def test_time_for_the_search_is_not_taken_from_what_comes_after(bmc, monkeypatch):
+    monkeypatch.setattr(finding, "FIND_WITHIN_S", 0.2)
+    talk = bmc.session()
+    talk.power_state()
+    time.sleep(0.25)
+    talk.power_on()
+    assert bmc.executed == ["On"]
 
 
 def test_description_tells_the_firmware(bmc):

@@ -15,6 +15,8 @@ from workers.bmc.redfish.system import System, choose, is_same, known_of, read_s
 ROOT_PATH: Final = "/redfish/v1/"
 # A chassis of blades lists a dozen; simulators list all of their machines.
 MOST_SYSTEMS: Final = 256
+# The slowest known BMC takes ten seconds for a System. The BMC is nobody else's meanwhile, and the operation waits.
+FIND_WITHIN_S = 60.0
 
 
 def find_system(machine_id: str, service: Service) -> tuple[System, Known]:
@@ -22,8 +24,17 @@ def find_system(machine_id: str, service: Service) -> tuple[System, Known]:
 
     service: is told what is known of the BMC as soon as that is known.
     """
-    root = _read_root(service)
-    service.known = known_of(root.content)
+    with service.within(FIND_WITHIN_S, "its Systems"):
+        root = _read_root(service)
+        service.known = known_of(root.content)
+        systems = _candidates(machine_id, service, root)
+    system, doubt = choose(machine_id, systems)
+    service.known = known_of(root.content, system, doubt)
+    return system, service.known
+
+
+def _candidates(machine_id: str, service: Service, root: Document) -> list[System]:
+    """At least one System: all of them, or those up to the machine's. Raises BmcError."""
     systems: list[System] = []
     trouble: BmcError | None = None
     for path in _members(service, root):
@@ -33,15 +44,12 @@ def find_system(machine_id: str, service: Service) -> tuple[System, Known]:
             trouble = error
             continue
         if is_same(machine_id, systems[-1].uuid):
-            trouble = None
-            break
+            return systems
     if trouble is not None:  # it may be the machine's own
         raise trouble
     if not systems:
         raise BmcNoSystem(f"the BMC of {machine_id} lists no System", executed=False)
-    system, doubt = choose(machine_id, systems)
-    service.known = known_of(root.content, system, doubt)
-    return system, service.known
+    return systems
 
 
 def describe_system(service: Service, system: System, known: Known) -> Known:

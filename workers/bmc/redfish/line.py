@@ -7,12 +7,14 @@ answer. Whatever host a URL names, it goes to this BMC: a BMC cannot send our lo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import math
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 import requests
@@ -114,6 +116,20 @@ class Line(BaseAdapter):
                 self.close()
         self._idle_since_s = time.monotonic()
         return _as_response(request, answer, body)
+
+    @contextlib.contextmanager
+    def within(self, limit_s: float) -> Iterator[None]:
+        """Limit the time of all that goes over it inside."""
+        before_s, self._end_s = self._end_s, self._end_of(limit_s)
+        try:
+            yield
+        finally:
+            self._end_s = before_s
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether its time is over."""
+        return time.monotonic() >= self._end_s
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""

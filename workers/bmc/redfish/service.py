@@ -124,6 +124,18 @@ class Service:
         """The error for an answer that cannot be used."""
         return BmcRefused(f"the BMC at {self._shown} {words}", executed=executed)
 
+    @contextlib.contextmanager
+    def within(self, limit_s: float, wanted: str) -> Iterator[None]:
+        """Limit the time of all requests inside together. wanted: what they are for. Raises BmcUnreachable."""
+        with self._line.within(limit_s):
+            try:
+                yield
+            except BmcUnreachable:
+                if not self._line.out_of_time:
+                    raise
+                words = f"the BMC at {self._shown} did not show {wanted} within {limit_s:g} s"
+                raise BmcUnreachable(words, executed=False) from None
+
     def close(self) -> None:
         """Close the connection."""
         self._line.close()
