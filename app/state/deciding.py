@@ -42,7 +42,7 @@ def with_published_limits(client: redis.Redis, settings: Settings) -> Settings:
     """The settings with the watcher's limits: a person's shell has its own. Raises `redis.RedisError`."""
     text = client.get(LIMITS)
     try:
-        limits = json.loads(text or b"{}")
-        return replace(settings, **{name: int(limits[name]) for name in _LIMITS})
+        wipes, power_ons = (int(json.loads(text or b"{}")[name]) for name in _LIMITS)
     except (ValueError, TypeError, KeyError):  # none has said yet, or one of another version
         return settings
+    return replace(settings, max_concurrent_wipes=wipes, max_power_ons_per_minute=power_ons)
