@@ -48,7 +48,7 @@ class HeldBmc:
         self._refusal: BmcAuthenticationFailed | None = None
         self._error: Exception | None = None
         self._given: Known | None = None
-        self._succeeded = self._ended = False
+        self._succeeded = self._ended = self._late = False
         self._lock = threading.Lock()
 
     def begin(self, open_session: Callable[[Known | None], Bmc], known: Known | None) -> HeldBmc:
@@ -68,8 +68,8 @@ class HeldBmc:
         taken = self._taken
         told = self._logins.tells_of(REFUSED, taken.refused, taken.machine_id, self._configuration)
         # Where another login has worked since, that one's story stands, and whoever comes with this one is late.
-        late = taken.worked is not None and not self._worked
-        if not told or not (late or (taken.trouble is not None and taken.trouble.refused)):
+        self._late = taken.worked is not None and not self._worked
+        if not told or not (self._late or (taken.trouble is not None and taken.trouble.refused)):
             self._refusal = self._error = error
         self.close()
         return error
@@ -232,7 +232,7 @@ class HeldBmc:
         error, refused = self._error, self._refusal is not None
         if error is None or isinstance(error, BmcInUse) or (self._succeeded and not refused):
             return {}
-        notes = failure_notes(self._taken, error, self._now_ms(), refused=refused)
+        notes = {} if self._late else failure_notes(self._taken, error, self._now_ms(), refused=refused)
         if refused:
             notes[REFUSED] = self._logins.note_of(REFUSED, self._taken.machine_id, self._configuration)
             if self._worked:  # the note of another login is not ours to take away

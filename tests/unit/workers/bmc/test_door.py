@@ -613,3 +613,24 @@ def test_refused_login_does_not_have_another_one_forgotten_that_worked(site: Sit
     site.fails = None
     site.read()
     assert site.opened[-1]["login_worked"] is True
+
+
+def test_refusal_that_redis_did_not_get_is_told_though_another_login_has_worked_since(site: Site) -> None:
+    away = AwayRedis()
+    door = site.door(away)
+    bmc = door.open(MACHINE, LOGIN, waits=False)
+    site.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
+    away.away = True
+    with pytest.raises(BmcAuthenticationFailed):
+        bmc.power_state()
+    away.away, site.redis = False, away
+    site.redis.delete(LEASE)
+    del site.bmc.fails["status"]
+    site.read(replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "another")))
+    site.redis.delete(PAUSE)
+    with pytest.raises(BmcAuthenticationFailed, match="before"):
+        door.open(MACHINE, LOGIN, waits=False)
+    assert site.noted()[1] is None  # that is the other one's story
+    with pytest.raises(BmcAuthenticationFailed, match="before"):
+        site.open()
+    assert len(site.opened) == 2
