@@ -71,7 +71,8 @@ def _why_not(standing: Standing) -> str:
             " is not rebooted."
         )
     if not standing.requires_power_on or standing.boot_mode is BootMode.TALOS_DISK:
-        return "No reboot is due: nobody asked for one."
+        asked = standing.wish.requested_reboot_id
+        return f"No reboot is due: {f'none was asked for since {shown(asked)}' if asked else 'nobody asked for one'}."
     if standing.powered_on is None:
         return f"No reboot is due, as far as is known: it should boot {standing.boot_mode}, its power is not known."
     return f"No reboot is due: it runs as it should ({standing.boot_mode})."

@@ -178,6 +178,10 @@ def test_cause_does_not_change_with_what_we_write():
         (allocated(agent=True), "the agent still runs: it must be rebooted"),
         (allocated(agent=False), "runs as it should (talos-pxe)"),
         (allocated(installs=1), "nobody asked for one"),
+        (
+            replace(wish(allocated(installs=1), requested_reboot_id="r1"), reboot_status=RebootStatus(META, "r1")),
+            'none was asked for since "r1"',
+        ),
         (wish(allocated(installs=1), requested_reboot_id="r1"), 'asks for the reboot "r1"'),
     ],
 )
