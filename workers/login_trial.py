@@ -13,10 +13,9 @@ from app.agents.words import clean
 from app.machine.decide import operation_id as id_of
 from app.machine.model import BmcConfiguration
 from app.machine.sentences import duration
-from app.state.renewals import REST_S
 from workers.bmc.errors import MOST_REFUSALS, BmcAuthenticationFailed, BmcError, BmcLoginUnusable
-from workers.bmc.place import place_of
 from workers.errors import NewLoginNotTaken, NewLoginRefused, OperationError, UserLoginRefused
+from workers.lockout import rest_s
 from workers.turn import NotDue, Turn
 
 # An iDRAC takes some seconds until a new user works.
@@ -28,17 +27,10 @@ def let_rest(turn: Turn, login: BmcConfiguration) -> None:
 
     login: that is about to be stored; who and with which password does not matter.
     """
-    ((_, notes),) = turn.services.mirror.load_noted([turn.machine.id])
-    trouble, tries = notes.bmc_trouble, 1 if login.manually_configured else MOST_REFUSALS
-    if trouble is None or not trouble.refused or trouble.place != place_of(login):
-        return
-    refusals, left_s = turn.services.renewals.refusals(turn.machine.id)
-    if not refusals:  # it was one that had worked, which is believed after as many as there may be
-        refusals = MOST_REFUSALS
-        left_s = REST_S - (turn.machine.now.timestamp() - trouble.since_ms / 1000)
-    if refusals + tries > MOST_REFUSALS and 0 < left_s <= REST_S:
-        words = f"its BMC has just refused a login, and may lock out: another one is tried in {duration(left_s)}"
-        raise NotDue(words, again_s=left_s)
+    wait_s = rest_s(turn.services, login, 1 if login.manually_configured else MOST_REFUSALS)
+    if wait_s:
+        words = f"its BMC has just refused a login, and may lock out: another one is tried in {duration(wait_s)}"
+        raise NotDue(words, again_s=wait_s)
 
 
 def try_login(turn: Turn, *, renewed: bool) -> str:
@@ -66,7 +58,6 @@ def try_login(turn: Turn, *, renewed: bool) -> str:
             _read_power(turn, login)
         except BmcAuthenticationFailed as error:
             refusals += error.refusals
-            turn.services.renewals.refused(turn.machine.id, error.refusals)
             pause_s = next(pauses_s, None)
             if pause_s is None or refusals >= MOST_REFUSALS:
                 raise _refused(turn, login, error, refusals, renewed=renewed) from None

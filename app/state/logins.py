@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import redis
 
@@ -18,6 +19,8 @@ from app.state.secrets import SealBroken, Sealer
 from app.state.wake import Alarms
 
 REFUSED, WORKED = "f:login-refused", "f:login-worked"
+# BMCs that lock out count the failures of a minute (iDRAC: three in 60 s).
+REST_S = 65.0
 
 
 class RefusedLogins:
@@ -34,10 +37,25 @@ class RefusedLogins:
         note = self._redis.hget(machine_key(machine_id), REFUSED)
         return self.refused(machine_id, None if note is None else as_bytes(note), configuration)
 
-    def refusal_told(self, machine_id: str) -> None:
-        """Redis has the note of a refused login; the watcher looks at the machine, for another login may be due."""
+    def refusal_told(self, machine_id: str, place: str, times: int) -> None:
+        """Redis has the note of a refused login; the watcher looks at the machine, for another login may be due.
+
+        place: of the BMC that refused it, so many times in a row.
+        """
         self._untold.pop(machine_id, None)
+        pipe = self._redis.pipeline()
+        pipe.incrby(_refusals(place), times)
+        pipe.pexpire(_refusals(place), int(REST_S * 1000))
+        pipe.execute()
         self._alarms.wake(machine_id)
+
+    def refusals(self, place: str) -> tuple[int, float]:
+        """How many logins the BMC at this place has refused lately, and for how long they count still (s)."""
+        pipe: Any = self._redis.pipeline()
+        pipe.get(_refusals(place))
+        pipe.pttl(_refusals(place))
+        count, left_ms = pipe.execute()
+        return int(count or 0), max(0, left_ms) / 1000
 
     def refusal_not_told(self, machine_id: str, note: bytes) -> None:
         """Redis may not have the note of a refused login: it counts in this process until it is told."""
@@ -71,6 +89,10 @@ class RefusedLogins:
 
 def _place(field: str, machine_id: str) -> str:
     return f"{field.removeprefix('f:')}/{machine_id}"
+
+
+def _refusals(place: str) -> str:
+    return f"om:login-refusals:{place}"
 
 
 def _digest(configuration: BmcConfiguration) -> bytes:

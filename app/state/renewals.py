@@ -1,24 +1,18 @@
-"""Logins of BMCs that were set anew because the one before was refused, and how often logins were refused lately.
+"""Logins of BMCs that were set anew because the one before was refused: not again and again, but once a while.
 
-A BMC that takes each new login and then refuses it would be given a new password every half minute, for ever. And one
-that counts failures locks the right login out as well.
+A BMC that takes each new login and then refuses it would be given a new password every half minute, for ever.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Any
 
 import redis
 
 from app.state.connection import as_bytes
-from app.state.logins import REFUSED
-from app.state.mirror_keys import machine_key
 
 # Somebody who resets a BMC does it once; one that forgets its users within the hour is faulty, or managed by others.
 LASTS_S = 3600
-# BMCs that lock out count the failures of a minute (iDRAC: three in 60 s).
-REST_S = 65.0
 
 
 class Renewed(enum.StrEnum):
@@ -29,7 +23,7 @@ class Renewed(enum.StrEnum):
 
 
 class Renewals:
-    """Notes whose login was set anew lately, and was refused. Every call may raise `redis.RedisError`."""
+    """Notes whose login was set anew lately. Every call may raise `redis.RedisError`."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -53,30 +47,6 @@ class Renewals:
         """Another one may be set at once: a person says so."""
         self._redis.delete(_key(machine_id))
 
-    def refused(self, machine_id: str, times: int) -> None:
-        """The BMC refused a login that was tried so many times."""
-        pipe = self._redis.pipeline()
-        pipe.incrby(_refusals(machine_id), times)
-        pipe.pexpire(_refusals(machine_id), int(REST_S * 1000))
-        pipe.execute()
-
-    def may_be_refused(self, machine_id: str) -> None:
-        """A person has a login tried again that was refused before: that is one try more."""
-        if self._redis.hexists(machine_key(machine_id), REFUSED):
-            self.refused(machine_id, 1)
-
-    def refusals(self, machine_id: str) -> tuple[int, float]:
-        """How many were noted within REST_S, and for how long they count still (s)."""
-        pipe: Any = self._redis.pipeline()
-        pipe.get(_refusals(machine_id))
-        pipe.pttl(_refusals(machine_id))
-        count, left_ms = pipe.execute()
-        return int(count or 0), max(0, left_ms) / 1000
-
 
 def _key(machine_id: str) -> str:
     return f"om:login-renewed:{machine_id}"
-
-
-def _refusals(machine_id: str) -> str:
-    return f"om:login-refusals:{machine_id}"

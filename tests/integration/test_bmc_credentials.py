@@ -15,7 +15,7 @@ import pytest
 
 from app.machine.model import PreferredPowerState
 from app.state.attempts import Attempts
-from app.state.bmc_notes import TROUBLE, trouble_of, trouble_text
+from app.state.bmc_notes import TROUBLE, trouble_of
 from app.state.mirror_keys import machine_key
 from app.state.wake import Alarms
 from lab.bmc.chassis import BmcKind
@@ -88,10 +88,8 @@ class Site(WholeSite):
 
     def eleven_minutes_pass(self, machine):
         """What is noted of refusals and of failed attempts is so much older."""
-        ms, key = 661_000, machine_key(machine.id)
-        trouble = trouble_of(self.redis.hget(key, TROUBLE), None)
-        self.redis.hset(key, TROUBLE, trouble_text(replace(trouble, since_ms=trouble.since_ms - ms)))
-        self.redis.delete(f"om:login-refusals:{machine.id}")
+        ms = 661_000
+        self.redis.delete("om:login-refusals:{}:{}".format(*machine.ipmi))
         attempts = Attempts(self.redis)
         for attempt in attempts.of(machine.id).values():
             attempts.store(machine.id, replace(attempt, next_ms=attempt.next_ms and attempt.next_ms - ms))

@@ -65,6 +65,7 @@ class HeldBmc:
         """Give the lease back with nothing sent: the BMC refused this login before. The answer is what to raise."""
         words = "the BMC refused this login before and is not asked again"
         error = BmcAuthenticationFailed(words, executed=False).of(self._configuration)
+        error.refusals = 0
         taken = self._taken
         told = self._logins.tells_of(REFUSED, taken.refused, taken.machine_id, self._configuration)
         # Where another login has worked since, that one's story stands, and whoever comes with this one is late.
@@ -213,7 +214,8 @@ class HeldBmc:
         try:
             self._leases.give_back(self._taken, notes, pause=self._needs_rest())
             if refusal:
-                self._logins.refusal_told(machine_id)
+                times = self._refusal.refusals if self._refusal else 0
+                self._logins.refusal_told(machine_id, self._taken.place, times)
         except redis.RedisError as error:
             # The lease ends by itself.
             log.warning("not_noted", what="bmc", error=type(error).__name__)

@@ -18,9 +18,7 @@ from app.omni.kinds import Kind
 from app.omni.resource import Draft
 from app.state.attempts import Attempt
 from app.state.bmc_lease import BmcLeases
-from app.state.bmc_notes import TROUBLE, trouble_of, trouble_text
 from app.state.deciding import decide_options
-from app.state.mirror_keys import machine_key
 from app.watcher.choose import choose
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import enqueue
@@ -31,6 +29,7 @@ from workers.bmc_reading import bmc_test
 from workers.bmc_setup import configure_bmc_task
 from workers.keeper import Guard, LeaseLost
 from workers.poll import sweep
+from workers.wipe import wipe
 
 
 @dataclass
@@ -66,13 +65,8 @@ class Site:
     def passes(self, seconds: float) -> None:
         """Time passes: what is noted moves into the past."""
         client, ms = self.bottle.services.redis, int(seconds * 1000)
-        trouble = trouble_of(client.hget(machine_key(MACHINE), TROUBLE), None)
-        if trouble is not None:
-            earlier = replace(trouble, since_ms=trouble.since_ms - ms)
-            client.hset(machine_key(MACHINE), TROUBLE, trouble_text(earlier))
-        for key in ("om:login-refusals:", "om:login-renewed:"):
-            left_ms = client.pttl(key + MACHINE)
-            client.pexpire(key + MACHINE, max(0, left_ms - ms))
+        for key in ("om:login-refusals:192.0.2.7:623", f"om:login-renewed:{MACHINE}"):
+            client.pexpire(key, max(0, client.pttl(key) - ms))
         for attempt in self.bottle.attempts().values():
             earlier_attempt = replace(attempt, next_ms=attempt.next_ms and attempt.next_ms - ms)
             self.bottle.services.attempts.store(MACHINE, earlier_attempt)
@@ -228,6 +222,23 @@ def test_login_of_a_user_that_is_corrected_twice_in_a_minute_counts_at_once(site
         site.user_gives(password)
         said = site.next_task()
     assert said == "took over the BMC login that was given in Omni" and len(bmc.refused_s) == 2
+
+
+def test_person_who_asks_again_and_again_locks_nobody_out(site: Site) -> None:
+    bmc = stops_working(site, 60)
+    said = str(bmc_test.apply(kwargs={"machine_id": MACHINE}).result)
+    assert said.startswith("skipped: its BMC has just refused 3 logins, and may lock out: ask again in 1 min")
+    assert len(bmc.refused_s) == 3
+    bmc.passes(66)
+    bmc.right = lambda: "changed by somebody"
+    for _ in range(5):
+        bmc_test.apply(kwargs={"machine_id": MACHINE})
+    assert len(bmc.refused_s) == 6 and bmc.most_in_a_minute() == 3
+
+
+def test_person_who_asks_for_what_needs_no_login_is_not_held_up_by_a_refused_one(site: Site) -> None:
+    stops_working(site, 60)
+    assert not str(wipe.apply(kwargs={"machine_id": MACHINE}).result).startswith("skipped: its BMC")
 
 
 def test_omni_that_breaks_off_once_does_not_lose_the_password_that_was_set(
@@ -410,6 +421,7 @@ def test_test_by_hand_of_a_login_that_works_again_ends_the_parking(site: Site) -
     site.takes = refused
     site.next_task()
     site.takes = lambda _: None
+    site.passes(66)
     assert bmc_test.apply(kwargs={"machine_id": MACHINE}).state == "SUCCESS"
     assert site.next_task() is None and site.bottle.attempts() == {}
 
