@@ -27,6 +27,7 @@ from config.settings import Settings
 from workers.bmc_reading import bmc_probe, bmc_test
 from workers.bmc_setup import configure_bmc_task
 from workers.celery_app import configure
+from workers.lockout import why_not_yet
 from workers.power import power_off_task, power_on_task
 from workers.pxe_arm import pxe_arm
 from workers.reboot import reboot_task
@@ -148,7 +149,10 @@ def order(settings: Settings, client: redis.Redis, machine_id: str, verb: Verb, 
         result = _send_by_hand(client, leases, machine_id, operation, limits)
     # A task that is sent sees to it itself: the sweep would ask before it, and one order would cost two refused logins.
     if not result.started and (operation or verb is Verb.RETRY) and not _sets_up(decision):
-        forget_refusals(client, settings, machine_id)
+        logins = RefusedLogins(client, sealer(settings))
+        if why := why_not_yet(logins, machine_id, machine.bmc_configuration):
+            return OrderResult((), why)
+        logins.forget_refused(machine_id)
     return result
 
 
@@ -172,8 +176,3 @@ def _send_by_hand(
 def _sets_up(decision: Decision) -> bool:
     """Whether another login is to come: the refused one is not tried again, and is the reason for it."""
     return decision.find(OperationName.CONFIGURE_BMC) is not None
-
-
-def forget_refusals(client: redis.Redis, settings: Settings, machine_id: str) -> None:
-    """A BMC that refused its login may be asked again, and the sweep reads it: a person says so."""
-    RefusedLogins(client, sealer(settings)).forget_refused(machine_id)

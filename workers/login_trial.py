@@ -27,7 +27,7 @@ def let_rest(turn: Turn, login: BmcConfiguration) -> None:
 
     login: that is about to be stored; who and with which password does not matter.
     """
-    wait_s = rest_s(turn.services, login, 1 if login.manually_configured else MOST_REFUSALS)
+    wait_s = rest_s(turn.services.logins, login, 1 if login.manually_configured else MOST_REFUSALS)
     if wait_s:
         words = f"its BMC has just refused a login, and may lock out: another one is tried in {duration(wait_s)}"
         raise NotDue(words, again_s=wait_s)

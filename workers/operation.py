@@ -49,7 +49,7 @@ from app.state.mirror_reader import MirrorUnreadable
 from workers.counting import count_failure, count_success
 from workers.errors import OperationError, OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
-from workers.lockout import why_not_yet
+from workers.lockout import why_not_by_hand
 from workers.services import Services, current
 from workers.turn import NotDue, PowerUnreadable, Procedure, begin
 
@@ -89,7 +89,7 @@ def run(services: Services, procedure: Procedure, machine_id: str, operation_id:
     """
     machine_id, by_hand = _checked(machine_id), operation_id is None
     try:
-        if reason := services.mirror.settling() or (by_hand and why_not_yet(services, procedure.name, machine_id)):
+        if reason := services.mirror.settling() or (by_hand and why_not_by_hand(services, procedure.name, machine_id)):
             services.leases.unmark_queued(machine_id)
             return _skipped(services, procedure, machine_id, task_id, SKIPPED + reason, by_hand=by_hand)
         lease, taken = services.leases.take(machine_id, procedure.name.value, task_id)

@@ -236,6 +236,21 @@ def test_person_who_asks_again_and_again_locks_nobody_out(site: Site) -> None:
     assert len(bmc.refused_s) == 6 and bmc.most_in_a_minute() == 3
 
 
+def test_retry_that_would_have_the_sweep_ask_is_told_to_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    bmc = stops_working(site, 60)
+    bmc.right = lambda: "changed by somebody"
+    site.bottle.wiped()
+    site.bottle.no_agent()  # so that nothing is due but to ask again
+    services = site.bottle.services
+    monkeypatch.setattr(enqueue, "use_queue", lambda _: None)
+    for said in ("may lock out: ask again in 1 min", "its BMC is asked again"):
+        result = enqueue.order(services.settings, services.redis, MACHINE, Verb.RETRY, "test")
+        assert not result.started and said in result.skipped
+        site.sweep()
+        bmc.passes(66)
+    assert len(bmc.refused_s) == 4
+
+
 def test_person_who_asks_for_what_needs_no_login_is_not_held_up_by_a_refused_one(site: Site) -> None:
     stops_working(site, 60)
     assert not str(wipe.apply(kwargs={"machine_id": MACHINE}).result).startswith("skipped: its BMC")
