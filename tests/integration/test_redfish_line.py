@@ -179,6 +179,22 @@ def test_requests_of_a_session_share_one_connection_until_it_was_idle(make, monk
     assert bmc.executed == ["On"]
 
 
+def test_connection_that_was_idle_while_the_lease_was_looked_at_is_not_used(make, monkeypatch):
+    bmc = make()
+    monkeypatch.setattr(line, "IDLE_S", 0.1)
+    bmc.session(KNOWN, still_ours=lambda: time.sleep(0.2)).power_on()
+    assert (bmc.connections, bmc.executed) == (2, ["On"])
+
+
+def test_connection_that_was_opened_for_a_command_is_used_for_it(make, monkeypatch):
+    bmc = make()
+    monkeypatch.setattr(line, "IDLE_S", 0.1)
+    monkeypatch.setattr(service, "REFUSED_PAUSE_S", 0.2)
+    bmc.hook(first(1, Answer(401), "POST"))
+    bmc.session(KNOWN).power_on()
+    assert (bmc.connections, bmc.executed) == (2, ["On"])
+
+
 def test_connection_that_the_bmc_closes_without_a_word_loses_no_command(make):
     bmc = make()
     bmc.hook(lambda asked: Answer(200, bmc.documents[SYSTEM], cut=False) if asked.method == "GET" else None)

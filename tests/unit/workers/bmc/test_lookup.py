@@ -5,9 +5,15 @@ import time
 
 import pytest
 
+from app.machine.model import Ipmi
+from config.settings import Settings
 from workers.bmc import exchange
+from workers.bmc.api import ApiBmc
+from workers.bmc.errors import BmcUnreachable
 from workers.bmc.exchange import open_line
 from workers.bmc.lookup import look_up
+from workers.bmc.redfish import probe
+from workers.bmc.redfish.probe import speaks_redfish
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
@@ -54,6 +60,25 @@ def test_resolver_that_does_not_answer_is_not_waited_for(resolver, monkeypatch, 
         ask()
     assert time.monotonic() - began_s < 0.15
     time.sleep(0.2)  # let the thread end
+
+
+def test_look_up_counts_in_the_time_of_the_question_for_redfish(resolver, monkeypatch):
+    monkeypatch.setattr(probe, "PROBE_S", 0.05)
+    resolver((V4, "127.0.0.1"), after_s=0.4)
+    began_s = time.monotonic()
+    assert not speaks_redfish(Ipmi("bmc-7"), Settings())
+    assert time.monotonic() - began_s < 0.3
+    time.sleep(0.4)  # let the thread end
+
+
+def test_look_up_counts_in_the_time_of_an_api_bmc(resolver, monkeypatch):
+    monkeypatch.setattr(exchange, "TIMEOUT_S", 0.05)
+    resolver((V4, "127.0.0.1"), after_s=0.4)
+    began_s = time.monotonic()
+    with pytest.raises(BmcUnreachable):
+        ApiBmc("bmc-7:80").power_state()
+    assert time.monotonic() - began_s < 0.3
+    time.sleep(0.4)  # let the thread end
 
 
 def test_name_without_an_address_is_not_dialled(resolver):
