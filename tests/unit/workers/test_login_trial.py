@@ -18,7 +18,9 @@ from app.omni.kinds import Kind
 from app.omni.resource import Draft
 from app.state.attempts import Attempt
 from app.state.bmc_lease import BmcLeases
+from app.state.bmc_notes import TROUBLE
 from app.state.deciding import decide_options
+from app.state.mirror_keys import machine_key
 from app.watcher.choose import choose
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers import enqueue
@@ -234,6 +236,14 @@ def test_person_who_asks_again_and_again_locks_nobody_out(site: Site) -> None:
     for _ in range(5):
         bmc_test.apply(kwargs={"machine_id": MACHINE})
     assert len(bmc.refused_s) == 6 and bmc.most_in_a_minute() == 3
+
+
+def test_login_that_is_not_sent_since_it_was_refused_counts_as_no_refusal(site: Site) -> None:
+    bmc = stops_working(site, 60)
+    services = site.bottle.services
+    services.redis.hdel(machine_key(MACHINE), TROUBLE)  # so that the door tells of the refusal anew
+    site.sweep()
+    assert len(bmc.refused_s) == 3 and services.logins.refusals("192.0.2.7:623")[0] == 3
 
 
 def test_retry_that_would_have_the_sweep_ask_is_told_to_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
