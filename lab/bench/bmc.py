@@ -29,7 +29,7 @@ def measure(program: FleetProgram, machines: int) -> list[Row]:
     with BmcSite(program, machines) as site:
         first = site.sweep()
         site.rest()
-        site.until_silent_are_due()
+        site.until_all_are_due()
         steady = site.sweep(site.fleet.living[:: max(1, len(site.fleet.living) // ORDERS)][:ORDERS])
         orders = site.orders()
         site.rest()

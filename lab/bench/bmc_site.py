@@ -30,9 +30,10 @@ from lab.bmc.chassis import Button
 from lab.omni import StandInOmni
 from lab.ports import free_port
 
-# Nobody else starts sweeps here; a short one lets the next be started as soon as the last has ended. Within half of it
-# those BMCs have to begin that failed before.
-INTERVAL: Final = "5s"
+# Nobody else starts sweeps here: the next is waited for during most of it. Within half of it those BMCs have to begin
+# that failed before, on a busy machine.
+INTERVAL: Final = "15s"
+SLOTS: Final = "om:sweep:*"  # which sweeps hold for most of the interval
 WORKERS: Final = tuple((*PROGRAM, "worker", queue) for queue in (QUEUE_POLL, QUEUE_BMC))
 UP_LIMIT_S: Final = 60.0  # Python processes beside each other on a busy machine
 SWEEP_LIMIT_S: Final = 120.0
@@ -119,10 +120,11 @@ class BmcSite:
         """Wait until no task runs: those of silent BMCs take longest. Raises TimeoutError."""
         self._wait(self._is_idle, REST_LIMIT_S, "no task running")
 
-    def until_silent_are_due(self) -> None:
-        """Wait until those that failed are to be asked again. Raises TimeoutError."""
-        next_ms = max(self._next_ms(), default=0)
-        self._wait(lambda: next_ms <= now_ms(self.watched.client), REST_LIMIT_S, "silent BMCs due")
+    def until_all_are_due(self) -> None:
+        """Wait until a sweep may begin, and those that failed are to be asked again. Raises TimeoutError."""
+        next_ms, client = max(self._next_ms(), default=0), self.watched.client
+        self._wait(lambda: next_ms <= now_ms(client), REST_LIMIT_S, "silent BMCs due")
+        self._wait(lambda: not any(client.scan_iter(SLOTS)), REST_LIMIT_S, "the next sweep due")
 
     def silent_asked(self, sweep: Sweep) -> int:
         """How many of the silent ones were asked in that sweep, once all of it has ended."""
