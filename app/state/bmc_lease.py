@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import redis
 
 from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, found_of, trouble_of
-from app.state.logins import REFUSED, WORKED
+from app.state.logins import REFUSED, WORKED, unbelieved_key
 from app.state.mirror_keys import QUARANTINE, machine_key
 
 # As that of a machine: Redis may be away for some seconds, and a dead holder's BMC is free when its machine is.
@@ -36,7 +36,8 @@ local pause = left(KEYS[2], tonumber(ARGV[3]))
 if pause > 0 then return {'pause', pause} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 local t = redis.call('TIME')
-return {'taken', t[1] * 1000 + math.floor(t[2] / 1000), redis.call('HMGET', KEYS[3], unpack(ARGV, 4))}
+return {'taken', t[1] * 1000 + math.floor(t[2] / 1000), redis.call('HMGET', KEYS[3], unpack(ARGV, 4)),
+  redis.call('GET', KEYS[5]) or '0'}
 """
 # One that has ended, or went with all of Redis, is taken again where nobody else has it.
 _EXTEND_LUA = """
@@ -71,6 +72,7 @@ class Taken:
     """A lease that is ours, and what was noted when it was taken, at `at_ms` by Redis' clock.
 
     refused, worked: which login the BMC refused, and which one it took, sealed.
+    unbelieved: how many logins it has refused lately in sessions that were then lost.
     """
 
     machine_id: str
@@ -81,6 +83,7 @@ class Taken:
     worked: bytes | None
     found: BmcFound | None
     trouble: BmcTrouble | None
+    unbelieved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class BmcLeases:
             return InUse(int(number), paused=how == b"pause", settling=how == b"settles")
         refused, worked, found, trouble, next_note = rows[0]
         said = found_of(found), trouble_of(trouble, next_note)
-        return Taken(machine_id, place, token, int(number), refused, worked, *said)
+        return Taken(machine_id, place, token, int(number), refused, worked, *said, int(rows[1]))
 
     def extend(self, taken: Taken) -> bool:
         """Have it live on; False where somebody else has it."""
@@ -145,4 +148,4 @@ class BmcLeases:
 
 
 def _keys(place: str, machine_id: str) -> list[str]:
-    return [f"om:bmc:{place}", f"om:bmc-pause:{place}", machine_key(machine_id), QUARANTINE]
+    return [f"om:bmc:{place}", f"om:bmc-pause:{place}", machine_key(machine_id), QUARANTINE, unbelieved_key(place)]

@@ -43,11 +43,23 @@ class RefusedLogins:
         place: of the BMC that refused it, so many times in a row.
         """
         self._untold.pop(machine_id, None)
-        pipe = self._redis.pipeline()
-        pipe.incrby(_refusals(place), times)
-        pipe.pexpire(_refusals(place), int(REST_S * 1000))
-        pipe.execute()
+        self._count(times, _refusals(place))
         self._alarms.wake(machine_id)
+
+    def refusals_unbelieved(self, place: str, times: int) -> None:
+        """The BMC at this place has refused a login so often in a row, and then the session was lost."""
+        self._count(times, _refusals(place), unbelieved_key(place))
+
+    def refusals_over(self, place: str) -> None:
+        """It has taken its login since, so what was not believed was none."""
+        self._redis.delete(unbelieved_key(place))
+
+    def _count(self, times: int, *keys: str) -> None:
+        pipe = self._redis.pipeline()
+        for key in keys:
+            pipe.incrby(key, times)
+            pipe.pexpire(key, int(REST_S * 1000))
+        pipe.execute()
 
     def refusals(self, place: str) -> tuple[int, float]:
         """How many logins the BMC at this place has refused lately, and for how long they count still (s)."""
@@ -89,6 +101,11 @@ class RefusedLogins:
 
 def _place(field: str, machine_id: str) -> str:
     return f"{field.removeprefix('f:')}/{machine_id}"
+
+
+def unbelieved_key(place: str) -> str:
+    """The key of the count of logins that the BMC at a place refused in sessions that were then lost."""
+    return f"om:login-unbelieved:{place}"
 
 
 def _refusals(place: str) -> str:

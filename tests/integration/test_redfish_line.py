@@ -207,6 +207,17 @@ def test_connection_that_the_bmc_closes_without_a_word_loses_no_command(make):
     assert bmc.executed == ["On"]
 
 
+def test_session_that_is_lost_amid_refusals_tells_how_many_there_were(make):
+    bmc = make()
+    answers = iter([Answer(200), Answer(401), Answer(401), Answer(cut=True)])
+    bmc.hook(lambda asked: next(answers) if asked.method == "POST" else None)
+    talk = bmc.session(KNOWN)
+    talk.power_on()
+    with pytest.raises(BmcUnreachable) as caught:
+        talk.power_on()
+    assert caught.value.refusals == 2
+
+
 def test_redirect_within_the_bmc_is_followed(make):
     bmc = make()
     bmc.hook(first(1, Answer(308, headers={"Location": f"{SYSTEM}/"}), f"GET {SYSTEM}"))

@@ -58,10 +58,12 @@ class BmcDoor:
         if self._logins.refused(machine_id, taken.refused, configuration):
             raise held.refused_before()
         worked = self._logins.tells_of(WORKED, taken.worked, machine_id, configuration)
+        # One more is believed where the last session was lost amid refusals: BMCs count them across sessions.
+        patient = worked and taken.unbelieved == 0
 
         def begin(known: Known | None) -> Bmc:
             ours = held.still_ours
-            return open_session(machine_id, configuration, self._settings, known, login_worked=worked, still_ours=ours)
+            return open_session(machine_id, configuration, self._settings, known, login_worked=patient, still_ours=ours)
 
         return held.begin(begin, _still_good(taken) if worked else None)
 

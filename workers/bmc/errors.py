@@ -14,7 +14,13 @@ MOST_REFUSALS: Final = 3
 
 
 class BmcError(OperationError):
-    """A command failed. executed: False = surely not carried out; True = surely; None = nobody knows."""
+    """A command failed.
+
+    executed: False = surely not carried out; True = surely; None = nobody knows.
+    refusals: how often in a row the login had been refused by then, or before that was believed.
+    """
+
+    refusals = 0
 
     def __init__(self, words: str, *, executed: bool | None = None) -> None:
         super().__init__(words)
@@ -39,10 +45,7 @@ class BmcInUse(BmcBusy):
 
 
 class BmcAuthenticationFailed(BmcError):
-    """The BMC refuses the login. BMCs lock out: nothing asks again until a person does.
-
-    refusals: how often in a row it was refused before that was believed.
-    """
+    """The BMC refuses the login. BMCs lock out: nothing asks again until a person does."""
 
     parks = True
     refusals = 1

@@ -22,7 +22,7 @@ from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, found_text
 from app.state.logins import REFUSED, WORKED, RefusedLogins
 from workers.bmc.calls import Calls
 from workers.bmc.client import Bmc
-from workers.bmc.errors import BmcAuthenticationFailed, BmcInUse
+from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcInUse
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.outcome import failure_notes
 
@@ -49,6 +49,7 @@ class HeldBmc:
         self._error: Exception | None = None
         self._given: Known | None = None
         self._succeeded = self._ended = self._late = False
+        self._refusals = 0
         self._lock = threading.Lock()
 
     def begin(self, open_session: Callable[[Known | None], Bmc], known: Known | None) -> HeldBmc:
@@ -160,8 +161,9 @@ class HeldBmc:
                 words = f"Redis does not say whether the BMC is still ours to use ({type(error).__name__})"
                 raise BmcInUse(words, executed=False) from None
             return  # nobody can have taken it yet; and a read does no harm
-        # An answer that was waited for longer than the lease lives, as on a host that stood still, says nothing.
-        if not ours or time.monotonic() - asked_s > LEASE_MS / 1000:
+        # Who was not asked, or waited, for longer than the lease lives, as on a host that stood still, may have had
+        # somebody else between.
+        if not ours or time.monotonic() - (self._kept_s if commands else asked_s) > LEASE_MS / 1000:
             raise BmcInUse(f"somebody else uses the BMC at {self._taken.place} by now", executed=False)
         self._kept_s = asked_s
 
@@ -174,6 +176,9 @@ class HeldBmc:
             self._refusal = self._error = error.of(self._configuration)
             log.warning("bmc_login_refused", machine_id=self._taken.machine_id, error=clean(error.words()))
             self.close()
+            raise
+        except BmcError as error:
+            self._error, self._refusals = error, self._refusals + error.refusals
             raise
         except Exception as error:
             self._error = error
@@ -195,11 +200,18 @@ class HeldBmc:
                 log.info("bmc_found", machine_id=machine_id, kind=found.kind, name=found.name, doubt=found.doubt)
             self._taken = replace(taken, found=found)
         self._succeeded, self._given = True, known
-        if notes:
+        self._refusals = 0
+        if notes or taken.unbelieved:
             try:
                 self._leases.note(taken, notes)
+                self._forget_refusals()
             except redis.RedisError as error:  # what was done was done, and it is found out again
                 log.warning("not_noted", what="bmc", error=type(error).__name__)
+
+    def _forget_refusals(self) -> None:
+        if self._taken.unbelieved:
+            self._logins.refusals_over(self._taken.place)
+            self._taken = replace(self._taken, unbelieved=0)
 
     def _found(self, known: Known) -> BmcFound:
         """As it is remembered: since it was found out, not since more was learned of it."""
@@ -216,6 +228,8 @@ class HeldBmc:
             if refusal:
                 times = self._refusal.refusals if self._refusal else 0
                 self._logins.refusal_told(machine_id, self._taken.place, times)
+            elif self._refusals:
+                self._logins.refusals_unbelieved(self._taken.place, self._refusals)
         except redis.RedisError as error:
             # The lease ends by itself.
             log.warning("not_noted", what="bmc", error=type(error).__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from app.machine.model import Ipmi
-from workers.bmc.errors import BmcAuthenticationFailed, BmcUnreachable, BmcUnsupported
+from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcUnreachable, BmcUnsupported
 from workers.bmc.ipmi.codes import checked_login, login_error, privilege_error
 from workers.bmc.ipmi.login import FIRST_ANSWER_S, LoginRefused, NameUnanswered, NoAnswer, OldProtocol, Silent
 from workers.bmc.ipmi.target import PlaceUnknown, Target, shown, targets
@@ -35,6 +35,9 @@ def log_in(ipmi: Ipmi, refusals: int, rest_s: float) -> Wire:
             if refused >= refusals:
                 error.refusals = refused
                 raise
+        except BmcError as error:
+            error.refusals = refused
+            raise
         time.sleep(max(REFUSED_PAUSE_S, rest_s))
 
 

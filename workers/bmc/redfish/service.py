@@ -64,6 +64,7 @@ class Service:
 
     def __init__(self, line: Line, origin: str, username: str, password: str, *, login_worked: bool) -> None:
         self.known = Known(BmcKind.REDFISH)
+        self._refusals = 0
         self.login_worked = login_worked
         self._login_taken = False
         self._line = line
@@ -149,19 +150,20 @@ class Service:
         *,
         with_login: bool = True,
     ) -> requests.Response | Refusal:
-        refusals = 0
+        self._refusals = 0
         while True:
             try:
                 response = self._connector.ask(method, path, body, headers or {}, with_login=with_login)
             except Refused as error:
-                refusals += 1
-                refusal = replace(error.refusal, times=refusals, login_taken=self._login_taken)
-                if refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(refusal)):
+                self._refusals += 1
+                refusal = replace(error.refusal, times=self._refusals, login_taken=self._login_taken)
+                if self._refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(refusal)):
                     return refusal
                 time.sleep(REFUSED_PAUSE_S)
             else:
                 self._login_taken = self._login_taken or with_login
                 self.login_worked = self.login_worked or with_login
+                self._refusals = 0
                 return response
 
     def _may_be_a_whim(self, refusal: Refusal) -> bool:
@@ -180,7 +182,16 @@ class Service:
 
     @contextlib.contextmanager
     def _as_ours(self, method: str, path: str) -> Iterator[None]:
-        """Turn what goes wrong into our errors."""
+        """Turn what goes wrong into our errors, which know how often the login had been refused by then."""
+        try:
+            with self._translated(method, path):
+                yield
+        except BmcError as error:
+            error.refusals = self._refusals
+            raise
+
+    @contextlib.contextmanager
+    def _translated(self, method: str, path: str) -> Iterator[None]:
         bmc, asked = f"the BMC at {self._shown}", clean(path)
         try:
             yield

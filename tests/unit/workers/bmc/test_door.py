@@ -458,6 +458,45 @@ def test_login_that_worked_and_is_refused_counts_as_one_that_never_worked(site: 
     assert site.noted()[1] is None
 
 
+def test_refusals_of_a_session_that_was_lost_count_on_in_the_next_ones(site: Site) -> None:
+    site.read()
+    lost = BmcUnreachable("gone amid a login", executed=False)
+    lost.refusals = 2
+    site.fail(lost)
+    site.fail(BmcUnreachable("silent"))
+    assert [worked for _, worked in site.known_and_worked()] == [False, True, False]
+    site.read()  # it takes its login: those before were none
+    site.read()
+    assert [worked for _, worked in site.known_and_worked()][3:] == [False, True]
+
+
+def test_refusals_before_a_success_in_the_same_session_do_not_count(site: Site) -> None:
+    site.read()
+    bmc = site.open()
+    lost = BmcUnreachable("gone amid a login", executed=False)
+    lost.refusals = 1
+    site.bmc.fails["status"] = lost
+    with pytest.raises(BmcUnreachable):
+        bmc.power_state()
+    del site.bmc.fails["status"]
+    bmc.power_state()
+    bmc.close()
+    site.read()
+    assert [worked for _, worked in site.known_and_worked()] == [False, True, True]
+
+
+def test_command_is_not_sent_where_the_lease_was_not_looked_at_for_longer_than_it_lives(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bmc = site.open()
+    now_s = time.monotonic() + held.LEASE_MS / 1000 + 1
+    monkeypatch.setattr(held, "time", SimpleNamespace(monotonic=lambda: now_s))
+    with pytest.raises(BmcInUse, match="somebody else uses"):
+        bmc.power_off()
+    assert site.bmc.commands == []
+    bmc.close()
+
+
 def test_person_who_probes_has_the_bmc_asked_anew(site: Site) -> None:
     site.read()
     site.door().forget(MACHINE)
