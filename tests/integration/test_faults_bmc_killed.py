@@ -26,7 +26,11 @@ CLOSING = "read back, its session being closed"
 FREE_S = LEASE_MS / 1000 + 5
 
 # The session of the dead worker, which nobody can close, ends after a minute of silence, as IPMI has it.
-LEFT_OPEN = {"1 sessions at its BMC that nobody closed", "2 sessions open at a time at its BMC"}
+LEFT_OPEN = {
+    "1 sessions at its BMC that nobody closed",
+    "1 logins at its BMC whose slot nobody gave back",
+    "2 sessions open at a time at its BMC",
+}
 
 POWER_ONS = [
     *((kind, ARMING) for kind in BmcKind),
