@@ -24,7 +24,7 @@ ipxe: $(STAMP) ## get the iPXE binaries that firmware starts; ARGS='--state-dir=
 
 test: $(STAMP) ## unit, property, integration and interop tests, then all faults; ARGS='-k wipe'
 ifeq ($(ARGS),)
-	@$(BIN)/python -m pytest tests/unit tests/properties
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/properties
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadscope --no-loadscope-reorder -m "not fault" tests/integration tests/interop
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist worksteal -m fault tests/integration
 else
