@@ -22,6 +22,8 @@ def entry(ended_ms=BEGUN_MS + 40, outcome="done", operation="power_on", cause=""
 
 BEFORE = entry(BEGUN_MS - 1)
 FAILED = entry(outcome="failed", operation="reboot", cause=OWN)
+DONE_BEFORE = entry(BEGUN_MS - 86_400_000, operation="reboot", cause=OWN)
+OTHER = entry(outcome="failed", operation="reboot", cause="of another")
 
 
 def asked(*, wish="r1", recorded="r1", begun=BEGUN):
@@ -61,6 +63,23 @@ def test_what_was_skipped_or_failed_later_is_no_sign_that_all_went_on():
 
 def test_attempt_at_it_that_failed_before_it_was_recorded_is_not_its_end():
     assert "its worker died" in told(replace(FAILED, ended_ms=BEGUN_MS - 1))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [(DONE_BEFORE,), (BEFORE, DONE_BEFORE), (OTHER, BEFORE, DONE_BEFORE), (OTHER, BEFORE)],
+    ids=["its worker died", "long ago", "it failed", "it failed, and the history of the one was lost"],
+)
+def test_other_reboot_that_renewed_the_time_does_not_make_a_lost_one_of_the_one_that_was_done(entries):
+    assert told(*entries) == ""
+
+
+def test_other_reboot_that_failed_later_does_not_hide_one_that_failed():
+    assert "has failed" in told(OTHER, FAILED, BEFORE)
+
+
+def test_other_reboot_that_failed_before_does_not_hide_a_lost_one():
+    assert "its worker died" in told(replace(OTHER, ended_ms=BEGUN_MS - 1), BEFORE)
 
 
 @pytest.mark.parametrize("earlier", [(), (FAILED,)])
