@@ -260,7 +260,7 @@ def test_bmc_that_keeps_silent_about_a_user_is_asked_no_oftener_than_one_that_re
         opened(bmc)
     assert caught.value.executed is False
     assert caught.value.backoff_s[0] >= 60
-    assert bmc.packets[RAKP1] == 3
+    assert caught.value.refusals == bmc.packets[RAKP1] == 3
 
 
 def test_answer_that_comes_too_late_is_not_taken_for_the_next_one(bmc):

@@ -7,7 +7,7 @@ import time
 from app.machine.model import Ipmi
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcUnreachable, BmcUnsupported
 from workers.bmc.ipmi.codes import checked_login, login_error, privilege_error
-from workers.bmc.ipmi.login import FIRST_ANSWER_S, LoginRefused, NameUnanswered, NoAnswer, OldProtocol, Silent
+from workers.bmc.ipmi.login import FIRST_ANSWER_S, UNNAMED, LoginRefused, NameUnanswered, NoAnswer, OldProtocol, Silent
 from workers.bmc.ipmi.target import PlaceUnknown, Target, shown, targets
 from workers.bmc.ipmi.wire import Wire
 
@@ -36,7 +36,7 @@ def log_in(ipmi: Ipmi, refusals: int, rest_s: float) -> Wire:
                 error.refusals = refused
                 raise
         except BmcError as error:
-            error.refusals = refused
+            error.refusals += refused
             raise
         time.sleep(max(REFUSED_PAUSE_S, rest_s))
 
@@ -74,7 +74,7 @@ def _at(target: Target, place: str, user: bytes, password: bytes, first_answer_s
         if isinstance(error, NoAnswer) and not isinstance(error, Silent):
             unreachable = BmcUnreachable(f"the BMC at {place} answers, but not {error}", executed=False)
             if isinstance(error, NameUnanswered):
-                unreachable.backoff_s = UNNAMED_BACKOFF_S
+                unreachable.backoff_s, unreachable.refusals = UNNAMED_BACKOFF_S, UNNAMED
             raise unreachable from None
         raise
     if wire.denied:

@@ -9,10 +9,17 @@ import structlog
 
 from app.machine.model import Ipmi, PowerState
 from workers.bmc.client import Bmc, StillOurs, used_alone
-from workers.bmc.errors import MOST_REFUSALS, BmcError, BmcRefused, BmcUnreachable, BmcUnsupported
+from workers.bmc.errors import (
+    MOST_REFUSALS,
+    BmcAuthenticationFailed,
+    BmcError,
+    BmcRefused,
+    BmcUnreachable,
+    BmcUnsupported,
+)
 from workers.bmc.ipmi import boot
 from workers.bmc.ipmi.codes import NOT_IN_THIS_STATE, completion_error
-from workers.bmc.ipmi.connect import log_in, why
+from workers.bmc.ipmi.connect import UNNAMED_BACKOFF_S, log_in, why
 from workers.bmc.ipmi.device import described
 from workers.bmc.ipmi.login import NoAnswer
 from workers.bmc.ipmi.target import shown
@@ -70,6 +77,7 @@ class IpmiBmc:
         self._wire: Wire | None = wire
         self._still_ours, self._rest_s = still_ours, rest_s
         self._lost_s = 0.0
+        self._refusals = 0  # in a row
 
     @property
     def known(self) -> Known:
@@ -164,4 +172,17 @@ class IpmiBmc:
         """A second session, once the BMC has had its rest. The login has worked in the one that was lost."""
         time.sleep(max(0.0, self._lost_s + self._rest_s - time.monotonic()))
         self._still_ours()
-        return log_in(self._ipmi, MOST_REFUSALS, self._rest_s)
+        if self._refusals >= MOST_REFUSALS:
+            words = f"the BMC at {self._place} is not asked for another session, for it may have refused the login"
+            unasked = BmcUnreachable(f"{words} {self._refusals} times", executed=False)
+            unasked.backoff_s = UNNAMED_BACKOFF_S
+            raise unasked
+        try:
+            wire = log_in(self._ipmi, MOST_REFUSALS - self._refusals, self._rest_s)
+        except BmcError as error:
+            self._refusals += error.refusals
+            if isinstance(error, BmcAuthenticationFailed):
+                error.refusals = self._refusals
+            raise
+        self._refusals = 0
+        return wire

@@ -271,6 +271,46 @@ def test_login_of_this_very_session_is_refused_once_and_believed_in(logins):
     assert logins.patience == [1, 3]
 
 
+def lost_after(refusals):
+    error = BmcUnreachable("gone", executed=False)
+    error.refusals = refusals
+    return error
+
+
+def test_refusals_of_logins_that_were_lost_count_on_in_this_session(logins):
+    refused = BmcAuthenticationFailed("no", executed=False)
+    bmc, _ = logins.opened(lost_after(2), lost_after(0), refused, status=[LOST])
+    for _ in range(3):
+        with pytest.raises(BmcUnreachable):
+            bmc.power_state()
+    with pytest.raises(BmcAuthenticationFailed) as caught:
+        bmc.power_state()
+    with pytest.raises(BmcUnreachable, match="not asked for another session"):
+        bmc.power_state()
+    assert logins.patience == [1, 3, 1, 1]
+    assert caught.value.refusals == 3
+
+
+def test_login_that_works_ends_the_count_of_refusals_in_this_session(logins):
+    bmc, _ = logins.opened(lost_after(2), ScriptedWire(status=[LOST]), ScriptedWire(status=[ON]), status=[LOST])
+    for _ in range(3):
+        with pytest.raises(BmcUnreachable):
+            bmc.power_state()
+    assert bmc.power_state() is PowerState.ON
+    assert logins.patience == [1, 3, 1, 3]
+
+
+def test_no_further_login_follows_three_that_may_have_been_refused(logins):
+    bmc, _ = logins.opened(lost_after(3), ScriptedWire(status=[ON]), status=[LOST])
+    for _ in range(2):
+        with pytest.raises(BmcUnreachable):
+            bmc.power_state()
+    with pytest.raises(BmcUnreachable, match="not asked for another session") as caught:
+        bmc.power_state()
+    assert (caught.value.executed, caught.value.refusals, caught.value.backoff_s[0]) == (False, 0, 60)
+    assert logins.patience == [1, 3]
+
+
 @pytest.mark.parametrize(("passed_s", "began_s"), [(0, 5), (2, 5), (60, 60)])
 def test_weak_bmc_is_let_rest_before_a_second_session(logins, passed_s, began_s):
     bmc, _ = logins.opened(ScriptedWire(status=[ON]), options={"rest_s": 5}, status=[LOST])
