@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.machine.model import BmcConfiguration, OperationName
 from app.machine.sentences import duration
 from app.state.logins import RefusedLogins
+from app.state.mirror_reader import MirrorUnreadable
 from workers.bmc.errors import MOST_REFUSALS
 from workers.bmc.place import place_of
 from workers.services import Services
@@ -42,4 +43,8 @@ def why_not_by_hand(services: Services, name: OperationName, machine_id: str) ->
     """Why this operation does not begin yet, though a person says so; "" where it does."""
     if name not in _LOG_IN:
         return ""
-    return why_not_yet(services.logins, machine_id, services.mirror.load(machine_id).bmc_configuration)
+    try:
+        login = services.mirror.load(machine_id).bmc_configuration
+    except MirrorUnreadable as error:
+        return str(error)
+    return why_not_yet(services.logins, machine_id, login)

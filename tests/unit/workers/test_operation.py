@@ -21,6 +21,7 @@ from workers.enqueue import TASKS
 from workers.errors import OperationFailed
 from workers.keeper import DecideAnew, Guard, LeaseLost
 from workers.operation import AlreadyRunning, perform, run
+from workers.power import ON
 from workers.turn import Procedure, Turn
 
 
@@ -314,6 +315,17 @@ def test_mirror_sealed_with_another_key_is_never_taken_for_an_empty_one(bottle: 
     mirror = Mirror(bottle.services.redis, Sealer(b"x" * 32))
     words = run(replace(bottle.services, mirror=mirror), procedure(lambda _: "done"), MACHINE, "x", "t1")
     assert words.startswith("skipped: the BMC logins in Redis are sealed with another key")
+
+
+@pytest.mark.parametrize("operation_id", [None, "x"])
+def test_mirror_sealed_with_another_key_leaves_no_queued_mark(bottle: Bottle, operation_id: str | None) -> None:
+    bottle.accepted()
+    assert bottle.services.leases.mark_queued(MACHINE, "power_on")
+    services = replace(bottle.services, mirror=Mirror(bottle.services.redis, Sealer(b"x" * 32)))
+    words = run(services, ON, MACHINE, operation_id, "t1")
+    assert words.startswith("skipped: the BMC logins in Redis are sealed with another key")
+    assert bottle.services.leases.at_work([MACHINE]) == {}
+    assert skips(bottle) == ([] if operation_id else [("power_on", "t1", words.removeprefix("skipped: "))])
 
 
 def skips(bottle: Bottle) -> list[tuple[str, str, str]]:
