@@ -19,7 +19,7 @@ from workers.bmc.errors import BmcBusy, BmcError
 from workers.celery_app import app
 from workers.errors import BmcStateUnknown
 from workers.operation import perform
-from workers.power import arm_pxe, wait_for
+from workers.power import arm_pxe, patiently, wait_for
 from workers.power_turn import power_turn
 from workers.turn import Procedure, Turn
 
@@ -50,6 +50,10 @@ def teardown(turn: Turn) -> str:
 
 def _remove(turn: Turn, kind: Kind) -> None:
     turn.guard.check()
+    _destroy(turn, kind)
+
+
+def _destroy(turn: Turn, kind: Kind) -> None:
     turn.services.omni.remove(kind, turn.machine.id)
     stale = turn.services.mirror.resource(kind, turn.machine.id)
     if stale is not None:
@@ -80,8 +84,18 @@ def _reset_once(turn: Turn) -> None:
         turn.bmc.reboot()
     except BmcBusy as error:
         if error.executed is False:
-            _remove(turn, Kind.REBOOT_STATUS)  # it was not done, and a record that goes away cannot come back
+            _take_mark_off(turn)
+            turn.guard.check()
         raise
+
+
+def _take_mark_off(turn: Turn) -> None:
+    """It was not done, and a record that goes away cannot come back: whatever became of our lease meanwhile, it goes.
+
+    Only a later operation may have made the mark its own.
+    """
+    if turn.services.leases.fence(turn.machine.id) <= turn.guard.lease.fence:
+        patiently(lambda: _destroy(turn, Kind.REBOOT_STATUS))
 
 
 def _is_last_try(turn: Turn) -> bool:

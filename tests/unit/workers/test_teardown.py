@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from app.agents.errors import GatewayUnreachable
@@ -108,6 +110,61 @@ def test_busy_bmc_that_may_have_reset_the_machine_is_not_asked_again(bottle: Bot
     bottle.bmc.fails["reboot"] = BmcBusy("503, and nobody knows", executed=None)
     assert run(bottle) == ("SUCCESS", "removed")
     assert bottle.bmc.commands == ["pxe:uefi", "reboot"]
+
+
+def busy_and_meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """The BMC is busy when it is asked to reset, and something happens before it says so."""
+
+    def reboot(_: FakeBmc) -> None:
+        happens()
+        raise BmcBusy("503", executed=False)
+
+    monkeypatch.setattr(FakeBmc, "reboot", reboot)
+
+
+def test_reboot_that_was_not_sent_is_not_taken_for_done_where_omni_breaks_off(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed(bottle)
+    stood, remove, broken = left(bottle), bottle.omni.remove, iter([True])
+
+    def breaks_off_once(kind: Kind, machine_id: str) -> None:
+        if next(broken, False):
+            raise OmniUnavailable("Teardown", "omni", "connection lost")
+        remove(kind, machine_id)
+
+    monkeypatch.setattr("workers.power.RECORD_PAUSE_S", 0.0)
+    with monkeypatch.context() as now:
+        now.setattr(bottle.omni, "remove", breaks_off_once)
+        busy_and_meanwhile(now, lambda: None)
+        assert run(bottle)[0] == "FAILURE" and left(bottle) == stood
+    bottle.pause_ends()
+    assert run(bottle) == ("SUCCESS", "removed, rebooted into agent mode")
+
+
+def test_reboot_that_was_not_sent_is_not_taken_for_done_where_the_lease_ended_meanwhile(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed(bottle)
+    stood = left(bottle)
+    with monkeypatch.context() as now:
+        busy_and_meanwhile(now, lambda: now.setattr("workers.keeper.LEASE_MS", -1))
+        run(bottle)
+        assert left(bottle) == stood
+    bottle.pause_ends()
+    assert run(bottle) == ("SUCCESS", "removed, rebooted into agent mode")
+
+
+def test_mark_of_a_later_teardown_stays(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed(bottle)
+
+    def taken() -> None:
+        bottle.services.redis.delete(f"om:lease:{MACHINE}")
+        bottle.services.leases.take(MACHINE, "teardown", "t2")
+
+    busy_and_meanwhile(monkeypatch, taken)
+    run(bottle)
+    assert Kind.REBOOT_STATUS in left(bottle)
 
 
 def test_power_that_is_read_wrong_once_after_the_reboot_is_read_again(
