@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.machine.bmc_login import LOCKED_OUT
 from app.machine.sentences import remedied
 
 
@@ -94,8 +95,9 @@ class NewLoginNotTaken(OperationError):
     # Ten minutes are the longest lock-out that is known as a default (iDRAC).
     backoff_s = (660,)
     hint = (
-        "The same login is tried once more after 11 minutes, in case that the BMC has locked us out. A login that is "
-        "given as a BMCConfig in Omni counts instead"
+        "The same login is tried once more after 11 minutes, in case that the BMC has locked us out; by "
+        "`omni-metal retry` where its agent is not accessible then. A login that is given as a BMCConfig in Omni "
+        "counts instead"
     )
 
 
@@ -110,7 +112,7 @@ class UserLoginRefused(OperationError):
     """The BMC refuses the login that a user gave. Nobody else sets it."""
 
     parks = True
-    hint = "Correct it in Omni (BMCConfig), or on the BMC and then `omni-metal retry`"
+    hint = f"Correct it in Omni (BMCConfig), or on the BMC and then `omni-metal retry`. {LOCKED_OUT}"
 
 
 class OperationFailed(Exception):

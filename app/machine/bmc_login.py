@@ -11,8 +11,13 @@ from app.machine.sentences import Weighed, because, due
 
 IPMI_PORT = 623
 LAST_PORT = 65_535
+# Ten minutes are the longest lock-out that is known as a default (iDRAC).
+LOCKED_OUT = (
+    "If it refused other logins shortly before, it may have locked us out: `omni-metal retry` after 11 minutes"
+)
 _USER_REFUSED = (
-    "The BMC refuses the login that a user gave: correct it in Omni, or on the BMC and then `omni-metal retry`."
+    "The BMC refuses the login that a user gave: correct it in Omni, or on the BMC and then `omni-metal retry`. "
+    f"{LOCKED_OUT}."
 )
 _API_REFUSES = (
     "The BMC refuses our requests, though BMCs of the api kind have no login: see what answers at its address, then "
@@ -25,7 +30,8 @@ def refused_remedy(login: BmcConfiguration) -> str:
     if login.api_address:
         return "BMCs of the api kind have no login: see what answers at its address, then `omni-metal retry`"
     if login.manually_configured:
-        return "Correct it in Omni (BMCConfig), which is enough; or on the BMC, and then `omni-metal retry`"
+        either = "Correct it in Omni (BMCConfig), which is enough; or on the BMC, and then `omni-metal retry`"
+        return f"{either}. {LOCKED_OUT}"
     return "Its agent sets another one when it is accessible; or give one as a BMCConfig in Omni, which counts instead"
 
 
@@ -74,11 +80,17 @@ def _from_agent(standing: Standing, current: BmcConfiguration | None) -> Weighed
     if standing.agent_accessible is None:
         return because(f"{lacking}; it is not known yet whether the agent is accessible.")
     if not standing.agent_accessible:
-        kept = "; the old login stays until then" if complete and not refused else ""
+        kept = f"; {_refused_again(refused=refused)}" if complete else ""
         return because(f"{lacking}, but it is not accessible{kept}.")
     # One cause for a first login and for those that take the place of a refused one: where the new one is refused as
     # well, the operation stays parked, however often the agent goes and comes.
     return due(Operation(OperationName.CONFIGURE_BMC, f"{lacking}.", cause=("agent",), source="agent"))
+
+
+def _refused_again(*, refused: bool) -> str:
+    if refused:  # it may be that the BMC had locked us out, and that this is over
+        return "`omni-metal retry` has the refused one tried once more"
+    return "the old login stays until then"
 
 
 def _why_from_agent(current: BmcConfiguration | None) -> str:

@@ -122,6 +122,7 @@ def test_login_of_a_user_that_the_bmc_refuses_is_never_replaced_and_the_remedy_i
     machine = refused(seen(with_user(USED, ipmi=USER_IPMI), True, True))
     assert BMC not in due(machine)
     assert "The BMC refuses the login that a user gave: correct it in Omni" in reasons(machine)
+    assert "it may have locked us out: `omni-metal retry` after 11 minutes." in reasons(machine)
 
 
 def test_login_that_a_user_corrects_is_taken_over_though_the_old_one_is_refused():

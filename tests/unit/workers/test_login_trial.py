@@ -195,6 +195,28 @@ def test_bmc_that_locks_out_for_ten_minutes_gets_the_same_login_a_second_time(si
     assert bmc.most_in_a_minute() == 3
 
 
+def test_second_trial_at_a_machine_whose_agent_is_gone_is_had_by_a_person_and_they_are_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bmc = stops_working(site, 600)
+    bmc.passes(66)
+    words = site.next_task()
+    assert words is not None and "`omni-metal retry` where its agent is not accessible then" in words
+    site.bottle.wiped()
+    site.bottle.no_agent()
+    bmc.passes(661)
+    assert site.next_task() is None
+    services = site.bottle.services
+    reasons = " ".join(decide(services.mirror.load(MACHINE), decide_options(services.settings)).reasons)
+    assert "it is not accessible; `omni-metal retry` has the refused one tried once more." in reasons
+    monkeypatch.setattr(enqueue, "use_queue", lambda _: None)
+    enqueue.order(services.settings, services.redis, MACHINE, Verb.RETRY, "test")
+    site.sweep()
+    facts = site.bottle.facts()
+    assert not facts.login_refused and facts.powered_on is not None
+    assert len(site.bottle.gateway.logins) == 2 and bmc.most_in_a_minute() == 3
+
+
 def test_new_login_that_is_refused_at_its_second_trial_is_parked(site: Site) -> None:
     bmc = stops_working(site, 0)
     bmc.right = lambda: "never the one that is set"
@@ -404,7 +426,7 @@ def test_login_that_stops_working_waits_for_an_agent_that_is_not_there(site: Sit
     assert site.next_task() is None
     machine = site.bottle.services.mirror.load(MACHINE)
     reasons = " ".join(decide(machine, decide_options(site.bottle.services.settings)).reasons)
-    assert "so the agent is to give a new one, but it is not accessible." in reasons
+    assert "so the agent is to give a new one, but it is not accessible; " in reasons
 
 
 def test_bmc_that_forgets_each_new_login_gets_no_password_every_half_minute(site: Site) -> None:
@@ -473,12 +495,33 @@ def test_login_of_a_user_that_changes_while_an_operation_waits_counts_at_once(si
     assert site.tried == ["one", "two"] and site.bottle.attempts() == {}
 
 
+def test_right_login_of_a_user_that_came_during_a_lock_out_works_after_a_retry(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bmc = stops_working(site, 600)
+    bmc.right = lambda: "right"
+    bmc.passes(66)
+    site.user_gives("right")
+    words = site.next_task()
+    assert words is not None and "the BMC refuses the login that a user gave" in words
+    bmc.passes(661)
+    site.bottle.wiped()
+    site.sweep()
+    assert site.next_task() is None and site.bottle.facts().login_refused
+    services = site.bottle.services
+    monkeypatch.setattr(enqueue, "use_queue", lambda _: None)
+    enqueue.order(services.settings, services.redis, MACHINE, Verb.RETRY, "test")
+    site.sweep()
+    assert not site.bottle.facts().login_refused and site.bottle.facts().powered_on is not None
+
+
 def test_login_of_a_user_that_is_refused_is_said_tried_once_and_never_replaced(site: Site) -> None:
     site.takes = refused
     site.user_gives("s3cret")
     words = site.next_task()
     assert words is not None and "the BMC refuses the login that a user gave" in words and "s3cret" not in words
     assert "Correct it in Omni (BMCConfig), or on the BMC and then `omni-metal retry`" in words
+    assert "it may have locked us out: `omni-metal retry` after 11 minutes" in words
     assert site.tried == ["s3cret"]
     site.sweep()
     assert site.next_task() is None and site.bottle.gateway.logins == []

@@ -31,6 +31,8 @@ def test_remedy_of_a_refused_login_goes_by_who_gave_it(bottle: Bottle, login: Bm
         bmc.power_state()
     with pytest.raises(BmcAuthenticationFailed) as later:
         bottle.services.bmcs.open(MACHINE, login)
+    given = login.manually_configured and login.ipmi is not None
+    assert ("it may have locked us out: `omni-metal retry` after 11 minutes" in refused.value.words()) is given
     assert refused.value.hint == once_more.value.hint == later.value.hint
     ((_, notes),) = bottle.services.mirror.load_noted([MACHINE])
     assert notes.bmc_trouble is not None and notes.bmc_trouble.hint == refused.value.hint
