@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import redis
 
 from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, BmcTrouble, found_of, trouble_of
-from app.state.logins import REFUSED, WORKED, unbelieved_key
+from app.state.logins import REFUSED, REST_S, WORKED, unbelieved_key
 from app.state.mirror_keys import QUARANTINE, machine_key
 
 # As that of a machine: Redis may be away for some seconds, and a dead holder's BMC is free when its machine is.
 LEASE_MS = 30_000
 
-# A lease or a pause that would live for longer than it may stands from before the clock was put back. Where it was put
-# forward, or Redis was emptied, leases have ended that somebody still holds: nobody else gets one until those are back.
+# A lease, a pause or a count that would live for longer than it may stands from before the clock was put back. Where it
+# was put forward, or Redis was emptied, leases have ended that somebody still holds: nobody else gets one until those
+# are back.
 _TAKE_LUA = """
 local function left(key, most)
   local ms = redis.call('PTTL', key)
@@ -35,8 +36,9 @@ if held > 0 then return {'held', held} end
 local pause = left(KEYS[2], tonumber(ARGV[3]))
 if pause > 0 then return {'pause', pause} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+left(KEYS[5], tonumber(ARGV[4]))
 local t = redis.call('TIME')
-return {'taken', t[1] * 1000 + math.floor(t[2] / 1000), redis.call('HMGET', KEYS[3], unpack(ARGV, 4)),
+return {'taken', t[1] * 1000 + math.floor(t[2] / 1000), redis.call('HMGET', KEYS[3], unpack(ARGV, 5)),
   redis.call('GET', KEYS[5]) or '0'}
 """
 # One that has ended, or went with all of Redis, is taken again where nobody else has it.
@@ -114,9 +116,8 @@ class BmcLeases:
         """Take the lease on the BMC at this place, whose notes stand with this machine."""
         token = secrets.token_hex(8)
         fields = (REFUSED, WORKED, FOUND, TROUBLE, NEXT)
-        how, number, *rows = self._take(
-            keys=_keys(place, machine_id), args=[token, LEASE_MS, self._pause_ms, *fields]
-        )
+        lives_ms = LEASE_MS, self._pause_ms, int(REST_S * 1000)
+        how, number, *rows = self._take(keys=_keys(place, machine_id), args=[token, *lives_ms, *fields])
         if how != b"taken":
             return InUse(int(number), paused=how == b"pause", settling=how == b"settles")
         refused, worked, found, trouble, next_note = rows[0]

@@ -12,7 +12,7 @@ import zlib
 from app.machine.model import BmcConfiguration
 from app.state.bmc_lease import BmcLeases, InUse, Taken
 from app.state.bmc_notes import FOUND
-from app.state.logins import WORKED, RefusedLogins
+from app.state.logins import RefusedLogins
 from config.settings import Settings
 from workers.bmc.calls import Calls
 from workers.bmc.choice import open_session
@@ -55,17 +55,16 @@ class BmcDoor:
         """
         taken = self._take(machine_id, place_of(configuration), waits=waits)
         held = HeldBmc(self._leases, self._logins, self._calls, taken, configuration)
-        if self._logins.refused(machine_id, taken.refused, configuration):
+        if self._logins.refused(machine_id, taken.refused, configuration, taken.worked):
             raise held.refused_before()
-        worked = self._logins.tells_of(WORKED, taken.worked, machine_id, configuration)
         # One more is believed where the last session was lost amid refusals: BMCs count them across sessions.
-        patient = worked and taken.unbelieved == 0
+        patient = held.login_worked and taken.unbelieved == 0
 
         def begin(known: Known | None) -> Bmc:
             ours = held.still_ours
             return open_session(machine_id, configuration, self._settings, known, login_worked=patient, still_ours=ours)
 
-        return held.begin(begin, _still_good(taken) if worked else None)
+        return held.begin(begin, _still_good(taken) if held.login_worked else None)
 
     def forget(self, machine_id: str) -> None:
         """Ask the BMC anew what it is, and try a login again that it refused: a person wants to know."""

@@ -18,16 +18,17 @@ import structlog
 from app.agents.words import clean
 from app.machine.model import BmcConfiguration, PowerState
 from app.state.bmc_lease import LEASE_MS, BmcLeases, Taken
-from app.state.bmc_notes import FOUND, NEXT, TROUBLE, BmcFound, found_text
+from app.state.bmc_notes import FOUND, NEXT, TROUBLE, found_text
 from app.state.logins import REFUSED, WORKED, RefusedLogins
 from workers.bmc.calls import Calls
 from workers.bmc.client import Bmc
 from workers.bmc.errors import BmcAuthenticationFailed, BmcError, BmcInUse
-from workers.bmc.known import BmcKind, Known
-from workers.bmc.outcome import failure_notes
+from workers.bmc.known import Known
+from workers.bmc.outcome import failure_notes, found_now, needs_rest, refused_again
 
 log = structlog.get_logger()
 
+_LEASE_S = LEASE_MS / 1000
 # A read within this time of the last look at the lease does not ask Redis again: it stands for six times as long.
 _TRUSTED_S = 5.0
 
@@ -43,7 +44,8 @@ class HeldBmc:
         self._leases, self._logins, self._calls = leases, logins, calls
         self._taken, self._configuration = taken, configuration
         self._began_s = self._kept_s = time.monotonic()
-        self._worked = logins.tells_of(WORKED, taken.worked, taken.machine_id, configuration)
+        # Whether this very login has worked with this BMC.
+        self.login_worked = logins.tells_of(WORKED, taken.worked, taken.machine_id, configuration)
         self._session: Bmc | None = None
         self._refusal: BmcAuthenticationFailed | None = None
         self._error: Exception | None = None
@@ -64,13 +66,11 @@ class HeldBmc:
 
     def refused_before(self) -> BmcAuthenticationFailed:
         """Give the lease back with nothing sent: the BMC refused this login before. The answer is what to raise."""
-        words = "the BMC refused this login before and is not asked again"
-        error = BmcAuthenticationFailed(words, executed=False).of(self._configuration)
-        error.refusals = 0
+        error = refused_again(self._configuration)
         taken = self._taken
         told = self._logins.tells_of(REFUSED, taken.refused, taken.machine_id, self._configuration)
         # Where another login has worked since, that one's story stands, and whoever comes with this one is late.
-        self._late = taken.worked is not None and not self._worked
+        self._late = taken.worked is not None and not self.login_worked
         if not told or not (self._late or (taken.trouble is not None and taken.trouble.refused)):
             self._refusal = self._error = error
         self.close()
@@ -121,7 +121,8 @@ class HeldBmc:
         """Have the lease live on while a call lasts."""
         with self._lock:
             asked_s = time.monotonic()
-            if self._ended or asked_s - self._kept_s < _TRUSTED_S:
+            # One that has ended is not made good here: the next command must see that somebody may have been between.
+            if self._ended or not _TRUSTED_S <= asked_s - self._kept_s <= _LEASE_S:
                 return
             try:
                 if self._leases.extend(self._taken):
@@ -157,15 +158,21 @@ class HeldBmc:
         try:
             ours = self._leases.extend(self._taken)
         except redis.RedisError as error:
-            if commands and time.monotonic() - self._kept_s > LEASE_MS / 1000:
+            if commands and self._lapsed():
                 words = f"Redis does not say whether the BMC is still ours to use ({type(error).__name__})"
                 raise BmcInUse(words, executed=False) from None
             return  # nobody can have taken it yet; and a read does no harm
-        # Who was not asked, or waited, for longer than the lease lives, as on a host that stood still, may have had
-        # somebody else between.
-        if not ours or time.monotonic() - (self._kept_s if commands else asked_s) > LEASE_MS / 1000:
-            raise BmcInUse(f"somebody else uses the BMC at {self._taken.place} by now", executed=False)
+        place = self._taken.place
+        if not ours:
+            raise BmcInUse(f"somebody else uses the BMC at {place} by now", executed=False)
+        # Who was not asked, or waited, for so long, as on a host that stood still, may have had somebody else between.
+        if time.monotonic() - (self._kept_s if commands else asked_s) > _LEASE_S:
+            raise BmcInUse(f"the BMC at {place} was not used for longer than its lease lives", executed=False)
         self._kept_s = asked_s
+
+    def _lapsed(self) -> bool:
+        """Whether somebody else may have had the BMC, and given it back, since we last kept it."""
+        return time.monotonic() - self._kept_s > _LEASE_S
 
     def _watched(self, call: Callable[[], _Answer]) -> _Answer:
         """Call the BMC, and keep in mind what goes wrong."""
@@ -191,67 +198,50 @@ class HeldBmc:
         if not self._succeeded:
             if taken.trouble is not None:
                 notes |= {TROUBLE: "", NEXT: ""}
-            if not self._worked:
-                notes[WORKED], self._worked = self._logins.note_of(WORKED, machine_id, self._configuration), True
+            if not self.login_worked:
+                worked, self.login_worked = self._logins.note_of(WORKED, machine_id, self._configuration), True
+                notes[WORKED] = worked
+                self._taken = replace(self._taken, worked=worked)
         if known != self._given:
-            found = self._found(known)
+            found = found_now(taken, self._given, known, self._now_ms())
             notes[FOUND] = found_text(found)
-            if taken.found is None or replace(taken.found, found_ms=found.found_ms) != found:
-                log.info("bmc_found", machine_id=machine_id, kind=found.kind, name=found.name, doubt=found.doubt)
-            self._taken = replace(taken, found=found)
-        self._succeeded, self._given = True, known
-        self._refusals = 0
-        if notes or taken.unbelieved:
+            self._taken = replace(self._taken, found=found)
+        self._succeeded, self._given, self._refusals = True, known, 0
+        if (notes or taken.unbelieved) and not self._lapsed():
             try:
                 self._leases.note(taken, notes)
-                self._forget_refusals()
+                if taken.unbelieved:
+                    self._logins.refusals_over(taken.place)
+                    self._taken = replace(self._taken, unbelieved=0)
             except redis.RedisError as error:  # what was done was done, and it is found out again
                 log.warning("not_noted", what="bmc", error=type(error).__name__)
-
-    def _forget_refusals(self) -> None:
-        if self._taken.unbelieved:
-            self._logins.refusals_over(self._taken.place)
-            self._taken = replace(self._taken, unbelieved=0)
-
-    def _found(self, known: Known) -> BmcFound:
-        """As it is remembered: since it was found out, not since more was learned of it."""
-        before = self._taken.found
-        found_ms = self._now_ms() if self._given is None or before is None else before.found_ms
-        said = clean(known.vendor), clean(known.model), clean(known.firmware), clean(known.doubt)
-        return BmcFound(known.kind.value, known.system, *said, found_ms)
 
     def _give_back(self) -> None:
         notes, machine_id = self._failure(), self._taken.machine_id
         refusal = notes.get(REFUSED)
         try:
-            self._leases.give_back(self._taken, notes, pause=self._needs_rest())
-            if refusal:
-                times = self._refusal.refusals if self._refusal else 0
-                self._logins.refusal_told(machine_id, self._taken.place, times)
+            rests = needs_rest(self._session, self._given, self._error, self._configuration)
+            self._leases.give_back(self._taken, notes, pause=rests)
+            if self._refusal is not None:
+                self._logins.refusal_told(machine_id, self._taken.place, self._refusal.refusals)
             elif self._refusals:
                 self._logins.refusals_unbelieved(self._taken.place, self._refusals)
         except redis.RedisError as error:
             # The lease ends by itself.
             log.warning("not_noted", what="bmc", error=type(error).__name__)
             if isinstance(refusal, bytes):
-                self._logins.refusal_not_told(machine_id, refusal)
-
-    def _needs_rest(self) -> bool:
-        """Whether IPMI was spoken, or may have been: some such BMCs freeze after a burst of sessions."""
-        if self._session is not None:
-            return self._session.known.kind is BmcKind.IPMI
-        may_be = self._given is None or self._given.kind is BmcKind.IPMI
-        return may_be and self._error is not None and not self._configuration.api_address
+                self._logins.refusal_not_told(machine_id, refusal, self._taken.worked)
 
     def _failure(self) -> dict[str, str | bytes | int]:
         """The notes of a session in which nothing succeeded, or whose login was refused."""
         error, refused = self._error, self._refusal is not None
         if error is None or isinstance(error, BmcInUse) or (self._succeeded and not refused):
             return {}
-        notes = {} if self._late else failure_notes(self._taken, error, self._now_ms(), refused=refused)
+        newer = self._late or self._lapsed()  # what the next user noted is, or may be
+        notes = {} if newer else failure_notes(self._taken, error, self._now_ms(), refused=refused)
         if refused:
             notes[REFUSED] = self._logins.note_of(REFUSED, self._taken.machine_id, self._configuration)
-            if self._worked:  # the note of another login is not ours to take away
+            if self.login_worked and not newer:  # the note of another login is not ours to take away
                 notes[WORKED] = ""
         return notes
 

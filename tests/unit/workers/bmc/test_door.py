@@ -16,7 +16,7 @@ from app.machine.model import BmcConfiguration, Ipmi, PowerState
 from app.state.bmc_lease import BmcLeases, Taken
 from app.state.bmc_notes import BmcFound, BmcTrouble, noted
 from app.state.connection import as_fields, now_ms
-from app.state.logins import REFUSED, RefusedLogins
+from app.state.logins import REFUSED, REST_S, RefusedLogins, unbelieved_key
 from app.state.mirror_keys import QUARANTINE, machine_key
 from app.state.secrets import Sealer
 from app.state.wake import Alarms
@@ -491,10 +491,79 @@ def test_command_is_not_sent_where_the_lease_was_not_looked_at_for_longer_than_i
     bmc = site.open()
     now_s = time.monotonic() + held.LEASE_MS / 1000 + 1
     monkeypatch.setattr(held, "time", SimpleNamespace(monotonic=lambda: now_s))
-    with pytest.raises(BmcInUse, match="somebody else uses"):
+    with pytest.raises(BmcInUse, match="not used for longer than its lease lives"):
         bmc.power_off()
     assert site.bmc.commands == []
     bmc.close()
+
+
+def test_lease_that_ended_while_the_process_stood_still_is_not_made_good_amid_a_call(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bmc = site.open()
+    assert isinstance(bmc, held.HeldBmc)
+    site.redis.delete(LEASE)
+    now_s = time.monotonic() + held.LEASE_MS / 1000 + 1
+    monkeypatch.setattr(held, "time", SimpleNamespace(monotonic=lambda: now_s))
+    bmc.stay()
+    assert not site.redis.exists(LEASE)
+    with pytest.raises(BmcInUse) as refused:
+        bmc.still_ours()
+    assert refused.value.executed is False
+    bmc.close()
+
+
+def test_user_who_stood_still_writes_nothing_over_the_notes_of_one_who_has_come_and_gone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = site.open()
+    site.bmc.fails["status"] = BmcUnreachable("no answer", executed=False)
+    with pytest.raises(BmcUnreachable):
+        failed.power_state()
+    site.redis.delete(LEASE, PAUSE)
+    refused = site.open()
+    site.redis.delete(LEASE, PAUSE)
+    succeeds = site.open()
+    site.redis.delete(LEASE, PAUSE)
+    del site.bmc.fails["status"]
+    site.read(replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "another")))
+    before = site.redis.hgetall(machine_key(MACHINE))
+    real = time.monotonic
+    clock = SimpleNamespace(monotonic=real)
+    monkeypatch.setattr(held, "time", clock)
+
+    def stands_still() -> PowerState:
+        clock.monotonic = lambda: real() + held.LEASE_MS / 1000 + 1
+        return PowerState.ON
+
+    monkeypatch.setattr(site.bmc, "power_state", stands_still)
+    assert succeeds.power_state() is PowerState.ON
+    succeeds.close()
+    failed.close()
+    assert site.redis.hgetall(machine_key(MACHINE)) == before
+
+    def stands_still_and_refuses() -> PowerState:
+        stands_still()
+        raise BmcAuthenticationFailed("no", executed=False)
+
+    clock.monotonic = real
+    monkeypatch.setattr(site.bmc, "power_state", stands_still_and_refuses)
+    with pytest.raises(BmcAuthenticationFailed):
+        refused.power_state()
+    after = site.redis.hgetall(machine_key(MACHINE))
+    assert after.pop(REFUSED.encode()) and after == before
+
+
+def test_refusals_that_were_not_believed_count_for_a_minute_although_the_clock_was_put_back(site: Site) -> None:
+    lost = BmcUnreachable("gone amid a login", executed=False)
+    lost.refusals = 2
+    site.fail(lost)
+    key = unbelieved_key("192.0.2.1:623")
+    site.redis.pexpire(key, 3_600_000)
+    bmc = site.open()
+    assert 0 < site.redis.pttl(key) <= REST_S * 1000
+    bmc.close()
+
 
 
 def test_person_who_probes_has_the_bmc_asked_anew(site: Site) -> None:
@@ -673,3 +742,20 @@ def test_refusal_that_redis_did_not_get_is_told_though_another_login_has_worked_
     with pytest.raises(BmcAuthenticationFailed, match="before"):
         site.open()
     assert len(site.opened) == 2
+
+
+def test_refusal_that_redis_did_not_get_bars_the_login_no_longer_than_until_it_has_worked(site: Site) -> None:
+    away = AwayRedis()
+    door = site.door(away)
+    bmc = door.open(MACHINE, LOGIN, waits=False)
+    site.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
+    away.away = True
+    with pytest.raises(BmcAuthenticationFailed):
+        bmc.power_state()
+    away.away, site.redis = False, away
+    site.redis.delete(LEASE)
+    del site.bmc.fails["status"]
+    site.read()  # in another process
+    site.redis.delete(PAUSE)
+    door.open(MACHINE, LOGIN, waits=False).close()
+    assert len(site.opened) == 3
