@@ -106,11 +106,13 @@ def test_replaced_configuration_is_served_without_a_restart_and_machines_join_wi
         site.until(lambda _: machine.tunnel_open, 60, "it joins")
         before = of_omni(site)
         with Reader(site) as reader:
+            wait_until(lambda: reader.seen)
             site.thread.call(rack.omni.joining.rotate)
             after = of_omni(site)
             began_s = time.monotonic()
             wait_until(lambda: served() == after, FOLLOWED_S)
             assert time.monotonic() - began_s < FOLLOWED_S
+            wait_until(lambda: len(reader.seen) > 1)
         assert before != after
         assert len(reader.seen) == 2, reader.seen  # the one before and this, whole
         waited = machine.counts["join waited"]
