@@ -26,6 +26,7 @@ class BmcFound:
     vendor, model, firmware: what it says of itself, "" where it says nothing.
     doubt: what is not as it should be and yet no error, for a person.
     found_ms: when, by Redis' clock.
+    matched: the System was chosen by the machine's UUID.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class BmcFound:
     firmware: str = ""
     doubt: str = ""
     found_ms: int = 0
+    matched: bool = False
 
     @property
     def name(self) -> str:

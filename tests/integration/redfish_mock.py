@@ -97,6 +97,7 @@ class RedfishMock:
         known=None,
         *,
         machine=MACHINE,
+        matched=False,
         login_worked=False,
         password=PASSWORD,
         still_ours=used_alone,
@@ -104,7 +105,9 @@ class RedfishMock:
     ):
         """A session, which ends with the mock."""
         ipmi, settings = self.ipmi(password), self.settings(**options)
-        opened = open_redfish(machine, ipmi, settings, known, login_worked=login_worked, still_ours=still_ours)
+        opened = open_redfish(
+            machine, ipmi, settings, known, matched=matched, login_worked=login_worked, still_ours=still_ours
+        )
         self.sessions.append(opened)
         return opened
 

@@ -15,9 +15,17 @@ from app.machine.model import Ipmi, PowerState
 from config.settings import Settings
 from tests.integration.redfish_mock import PASSWORD, SYSTEM, USER, Answer, RedfishMock, first, served_with
 from tests.unit.tls.certificates import make as certificate
-from workers.bmc.errors import BmcError, BmcLoginUnusable, BmcNotTrusted, BmcRefused, BmcUnreachable
+from workers.bmc.errors import (
+    BmcAuthenticationFailed,
+    BmcError,
+    BmcLoginUnusable,
+    BmcNoSystem,
+    BmcNotTrusted,
+    BmcRefused,
+    BmcUnreachable,
+)
 from workers.bmc.known import BmcKind, Known
-from workers.bmc.redfish import line, service, tls
+from workers.bmc.redfish import finding, line, service, tls
 from workers.bmc.redfish.session import RedfishBmc, open_redfish
 
 pytestmark = pytest.mark.integration
@@ -216,6 +224,48 @@ def test_session_that_is_lost_amid_refusals_tells_how_many_there_were(make):
     with pytest.raises(BmcUnreachable) as caught:
         talk.power_on()
     assert caught.value.refusals == 2
+
+
+def test_refusals_of_a_session_count_on_from_one_request_to_the_next(make, monkeypatch):
+    bmc = make()
+    monkeypatch.setattr(service, "REFUSED_PAUSE_S", 0.0)
+    answers = iter([Answer(401), Answer(401), Answer(cut=True), Answer(cut=True), Answer(401)])
+    bmc.hook(lambda _: next(answers))
+    talk = bmc.session(KNOWN, login_worked=True)
+    for refusals in (2, 0):  # those that were told before are not told again
+        with pytest.raises(BmcUnreachable) as lost:
+            talk.power_state()
+        assert lost.value.refusals == refusals
+    with pytest.raises(BmcAuthenticationFailed) as refused:
+        talk.power_state()
+    assert (refused.value.refusals, len(bmc.asked)) == (3, 5)
+
+
+def test_success_ends_a_row_of_refusals_and_an_answer_without_a_login_does_not(make, monkeypatch):
+    bmc = make()
+    monkeypatch.setattr(service, "REFUSED_PAUSE_S", 0.0)
+    answers = iter([Answer(401), Answer(401), Answer(200, {}), Answer(401), Answer(401), Answer(cut=True)])
+    bmc.hook(lambda asked: next(answers, Answer(401)) if asked.path != "/redfish/v1/" else None)
+    talk = bmc.session(login_worked=True)
+    with pytest.raises(BmcNoSystem):
+        talk.power_state()
+    with pytest.raises(BmcUnreachable) as lost:
+        talk.power_state()
+    assert lost.value.refusals == 2
+    with pytest.raises(BmcAuthenticationFailed) as refused:
+        talk.power_state()
+    assert (refused.value.refusals, bmc.count("GET /redfish/v1/Systems")) == (3, 7)
+
+
+def test_look_up_that_takes_too_long_amid_refusals_tells_how_many_there_were(make, monkeypatch):
+    bmc = make()
+    monkeypatch.setattr(service, "REFUSED_PAUSE_S", 0.0)
+    monkeypatch.setattr(finding, "FIND_WITHIN_S", 0.2)
+    answers = iter([Answer(401), Answer(401), Answer(delay_s=0.3)])
+    bmc.hook(lambda asked: next(answers) if asked.path != "/redfish/v1/" else None)
+    with pytest.raises(BmcUnreachable, match="within") as late:
+        bmc.session(login_worked=True).power_state()
+    assert late.value.refusals == 2
 
 
 def test_redirect_within_the_bmc_is_followed(make):

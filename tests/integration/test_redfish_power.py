@@ -130,6 +130,66 @@ def test_only_system_that_is_another_machines_by_now_is_used_with_a_doubt(bmc):
     assert len(bmc.asked) == asked + 1  # not looked for each time
 
 
+MATCHED = Known(BmcKind.REDFISH, SYSTEM, matched=True)
+
+
+def test_system_with_the_machines_uuid_is_remembered_as_such(bmc):
+    blades(bmc, OTHER, MACHINE)
+    talk = bmc.session()
+    talk.power_state()
+    assert talk.known == Known(BmcKind.REDFISH, SECOND, matched=True)
+    talk = bmc.session(machine=MACHINE.replace("3", "4"))
+    talk.power_state()
+    assert not talk.known.matched
+
+
+@pytest.mark.parametrize("uuids", [(OTHER,), (OTHER, OTHER)])
+@pytest.mark.parametrize("command", ["power_off", "power_on", "reboot", "power_state", "describe"])
+def test_machine_that_is_not_at_this_bmc_any_more_is_nobody_elses(bmc, uuids, command):
+    told = blades(bmc, *uuids)
+    talk = bmc.session(MATCHED)
+    for _ in range(2):  # nor is it forgotten by the second time
+        with pytest.raises(BmcNoSystem, match="not at this BMC any more") as caught:
+            getattr(talk, command)()
+        assert "omni-metal bmc probe" in caught.value.hint
+        assert (caught.value.executed, talk.known, told) == (False, MATCHED, [])
+
+
+def test_machine_that_is_not_at_this_bmc_any_more_is_nobody_elses_after_its_system_was_forgotten(bmc):
+    told = blades(bmc, OTHER)
+    with pytest.raises(BmcNoSystem, match="not at this BMC any more"):
+        bmc.session(matched=True).power_off()
+    assert told == []
+
+
+def test_machine_whose_look_up_was_lost_is_nobody_elses_afterwards(bmc):
+    told = blades(bmc, OTHER)
+    lost = iter([Answer(cut=True)])
+    bmc.hooks.insert(0, lambda asked: next(lost, None) if asked.path == "/redfish/v1/Systems" else None)
+    talk = bmc.session(MATCHED)
+    for kind in (BmcUnreachable, BmcNoSystem):
+        with pytest.raises(kind):
+            talk.power_off()
+    assert told == []
+
+
+def test_machine_that_moved_within_its_bmc_is_followed_and_stays_matched(bmc):
+    told = blades(bmc, OTHER, MACHINE)
+    talk = bmc.session(MATCHED)
+    talk.power_off()
+    assert told == [f"{SECOND}/reset"]
+    assert (talk.known.system, talk.known.matched) == (SECOND, True)
+
+
+@pytest.mark.parametrize("uuid", ["", "00000000-0000-0000-0000-000000000000"])
+def test_only_system_that_tells_no_uuid_for_now_is_still_taken_for_the_machines(bmc, uuid):
+    told = blades(bmc, uuid)
+    talk = bmc.session(matched=True)
+    talk.power_off()
+    assert told == [f"{SYSTEM}/reset"]
+    assert talk.known.matched
+
+
 def test_system_that_was_chosen_as_the_first_of_several_stays_so(bmc):
     told = blades(bmc, OTHER, OTHER)
     talk = bmc.session()
@@ -214,7 +274,7 @@ def test_description_tells_the_firmware(bmc):
     assert bmc.session().describe().firmware == ""
     bmc.documents["/redfish/v1/Managers/1"] = {"FirmwareVersion": "7.10\n"}
     talk = bmc.session(KNOWN)
-    assert talk.describe() == Known(BmcKind.REDFISH, SYSTEM, "Dell", "R650", "7.10") == talk.known
+    assert talk.describe() == Known(BmcKind.REDFISH, SYSTEM, "Dell", "R650", "7.10", matched=True) == talk.known
 
 
 @pytest.mark.parametrize(

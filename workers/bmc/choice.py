@@ -20,6 +20,7 @@ def open_session(
     known: Known | None = None,
     *,
     login_worked: bool = False,
+    matched: bool = False,
     still_ours: StillOurs = used_alone,
 ) -> Bmc:
     """A session with the BMC of this configuration; `api` is used where there is also `ipmi`. Raises BmcError.
@@ -30,6 +31,7 @@ def open_session(
         settings: which protocols may be used, and how.
         known: what an earlier session found out; None asks the BMC anew.
         login_worked: this very login has worked with this BMC before.
+        matched: a System of this BMC had the machine's UUID before, whatever else is known.
         still_ours: is called before each command that the session sends.
     """
     if configuration.api_address:
@@ -37,8 +39,9 @@ def open_session(
     if configuration.ipmi is None:
         raise BmcUnsupported("the configuration of the BMC names neither api nor ipmi", executed=False)
     if _kind(configuration.ipmi, settings, known) is BmcKind.REDFISH:
+        ours, ipmi = still_ours, configuration.ipmi
         return open_redfish(
-            machine_id, configuration.ipmi, settings, known, login_worked=login_worked, still_ours=still_ours
+            machine_id, ipmi, settings, known, login_worked=login_worked, matched=matched, still_ours=ours
         )
     rest_s = settings.ipmi_min_interval_s
     return open_ipmi(configuration.ipmi, known, login_worked=login_worked, still_ours=still_ours, rest_s=rest_s)

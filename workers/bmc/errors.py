@@ -17,7 +17,8 @@ class BmcError(OperationError):
     """A command failed.
 
     executed: False = surely not carried out; True = surely; None = nobody knows.
-    refusals: how often in a row the login had been refused by then, or before that was believed.
+    refusals: how often in a row the login was refused that no error of the session told before; of a
+        BmcAuthenticationFailed: in all, before that was believed.
     """
 
     refusals = 0
@@ -58,7 +59,7 @@ class BmcAuthenticationFailed(BmcError):
 
 
 class BmcNoSystem(BmcError):
-    """The BMC's Redfish lists no System."""
+    """The BMC's Redfish lists no System, or none of this machine any more."""
 
     hint = "Look whether the BMC's firmware is too old for Redfish; `--redfish-use-when-available=false` speaks IPMI"
 

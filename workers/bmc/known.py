@@ -21,6 +21,7 @@ class Known:
     system: the path of the machine's System (Redfish).
     vendor, model, firmware: what the BMC says of itself, "" where it says nothing; cut and cleaned.
     doubt: what is not as it should be and yet no error, for a person: the System was chosen for want of a better one.
+    matched: the System was chosen by the machine's UUID.
     """
 
     kind: BmcKind
@@ -29,3 +30,4 @@ class Known:
     model: str = ""
     firmware: str = ""
     doubt: str = ""
+    matched: bool = False

@@ -57,6 +57,7 @@ class Refusal:
     text: all of its messages, with ids and arguments, to look for patterns; not for people.
     times: how often in a row it was answered before that was believed.
     login_taken: something was read with this login before, in the same session.
+    of_a_service: it came as a service answers, and not as a page for people.
     """
 
     status: int
@@ -65,6 +66,7 @@ class Refusal:
     text: str
     times: int = 1
     login_taken: bool = False
+    of_a_service: bool = False
 
 
 class Refused(Exception):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import html
 import json
 from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -54,7 +56,14 @@ class LineConnector(Connector):  # type: ignore[misc]  # sushy has no types
     def _check(self, response: requests.Response) -> None:
         """Raise Refused where the answer is an error, before sushy looks at it."""
         if response.status_code >= HTTPStatus.BAD_REQUEST:
-            raise Refused(read_refusal(response.status_code, response.content, self._secrets))
+            refusal = read_refusal(response.status_code, response.content, self._secrets)
+            raise Refused(replace(refusal, of_a_service=_of_a_service(response.headers)))
+
+
+def _of_a_service(headers: Mapping[str, str]) -> bool:
+    """Whether an answer's header is that of Redfish, or tells of JSON."""
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return "OData-Version" in headers or kind == "application/json"
 
 
 def _ways_to_write(password: str) -> set[str]:

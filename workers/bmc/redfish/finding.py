@@ -29,8 +29,16 @@ def find_system(machine_id: str, service: Service) -> tuple[System, Known]:
         service.known = known_of(root.content)
         systems = _candidates(machine_id, service, root)
     system, doubt = choose(machine_id, systems)
-    service.known = known_of(root.content, system, doubt)
+    matched = is_same(machine_id, system.uuid)
+    service.known = replace(known_of(root.content, system, doubt), matched=matched)
     return system, service.known
+
+
+def gone_from(machine_id: str) -> BmcNoSystem:
+    """The error where the machine's System was at this BMC once, and those that are there now are other machines'."""
+    error = BmcNoSystem(f"the System of {machine_id} is not at this BMC any more", executed=False)
+    error.hint = "Look which machine this BMC is of; `omni-metal bmc probe` looks anew, and takes what it finds"
+    return error
 
 
 def _candidates(machine_id: str, service: Service, root: Document) -> list[System]:

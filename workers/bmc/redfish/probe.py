@@ -16,16 +16,20 @@ from workers.bmc.redfish.session import line_to
 
 # The root is what a BMC can tell at once, before anybody logs in. Who has no Redfish often drops the packets.
 PROBE_S = 3.0
-_BUSY: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-_LOGIN: Final = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+_BUSY_OR_CLOSED: Final = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+}
 
 
 def speaks_redfish(ipmi: Ipmi, settings: Settings) -> bool:
     """Whether the service root is there; asked without a login, for PROBE_S at most.
 
     A service that has no time, wants a login, or whose certificate is not trusted, is one all the same: else it would
-    be spoken to by IPMI behind the back of who set the options. A page that asks for a login is none: older BMCs have
-    it at every path, and would take the login for IPMI as a wrong one.
+    be spoken to by IPMI behind the back of who set the options. What has neither message ids, nor a header of OData or
+    JSON, is none: older BMCs ask for a login at every path, and would take the one for IPMI as a wrong one.
     """
     with contextlib.suppress(BmcError):
         origin, line = line_to(ipmi, settings, PROBE_S)
@@ -40,9 +44,5 @@ def _has_root(service: Service) -> bool:
     except BmcNotTrusted:
         return True
     if isinstance(root, Refusal):
-        return root.status in _BUSY or bool(root.ids) or (root.status in _LOGIN and not _is_page(root))
+        return bool(root.ids) or (root.of_a_service and root.status in _BUSY_OR_CLOSED)
     return "RedfishVersion" in root.content or "Systems" in root.content
-
-
-def _is_page(refusal: Refusal) -> bool:
-    return refusal.text.lstrip().startswith("<")

@@ -64,7 +64,7 @@ class Service:
 
     def __init__(self, line: Line, origin: str, username: str, password: str, *, login_worked: bool) -> None:
         self.known = Known(BmcKind.REDFISH)
-        self._refusals = 0
+        self._refusals = self._told_refusals = 0
         self.login_worked = login_worked
         self._login_taken = False
         self._line = line
@@ -131,11 +131,13 @@ class Service:
         with self._line.within(limit_s):
             try:
                 yield
-            except BmcUnreachable:
+            except BmcUnreachable as error:
                 if not self._line.out_of_time:
                     raise
                 words = f"the BMC at {self._shown} did not show {wanted} within {limit_s:g} s"
-                raise BmcUnreachable(words, executed=False) from None
+                late = BmcUnreachable(words, executed=False)
+                late.refusals = error.refusals
+                raise late from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -150,26 +152,26 @@ class Service:
         *,
         with_login: bool = True,
     ) -> requests.Response | Refusal:
-        self._refusals = 0
         while True:
             try:
                 response = self._connector.ask(method, path, body, headers or {}, with_login=with_login)
             except Refused as error:
-                self._refusals += 1
-                refusal = replace(error.refusal, times=self._refusals, login_taken=self._login_taken)
-                if self._refusals == MOST_REFUSALS or not (with_login and self._may_be_a_whim(refusal)):
+                refusal = replace(error.refusal, login_taken=self._login_taken)
+                if not with_login or class_of(refusal, self.known) is not BmcAuthenticationFailed:
                     return refusal
+                self._refusals += 1
+                if self._refusals >= MOST_REFUSALS or not self._may_be_a_whim:
+                    return replace(refusal, times=self._refusals)
                 time.sleep(REFUSED_PAUSE_S)
             else:
-                self._login_taken = self._login_taken or with_login
-                self.login_worked = self.login_worked or with_login
-                self._refusals = 0
+                if with_login:
+                    self._login_taken = self.login_worked = True
+                    self._refusals = self._told_refusals = 0
                 return response
 
-    def _may_be_a_whim(self, refusal: Refusal) -> bool:
-        """Whether the login was refused though it is right, or may be."""
-        if class_of(refusal, self.known) is not BmcAuthenticationFailed:
-            return False
+    @property
+    def _may_be_a_whim(self) -> bool:
+        """Whether a login that was refused may be right all the same."""
         return self.login_worked or has(Effect.PATIENT_LOGIN, self.known)
 
     def _same_place(self, place: str, path: str) -> str:
@@ -182,12 +184,12 @@ class Service:
 
     @contextlib.contextmanager
     def _as_ours(self, method: str, path: str) -> Iterator[None]:
-        """Turn what goes wrong into our errors, which know how often the login had been refused by then."""
+        """Turn what goes wrong into our errors, which know how often the login was refused that none told before."""
         try:
             with self._translated(method, path):
                 yield
         except BmcError as error:
-            error.refusals = self._refusals
+            error.refusals, self._told_refusals = self._refusals - self._told_refusals, self._refusals
             raise
 
     @contextlib.contextmanager

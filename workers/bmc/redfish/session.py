@@ -28,7 +28,7 @@ from workers.bmc.errors import (
 from workers.bmc.exchange import AddressUnusable, host_and_port
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.redfish.arming import arm_pxe_once
-from workers.bmc.redfish.finding import describe_system, find_system
+from workers.bmc.redfish.finding import describe_system, find_system, gone_from
 from workers.bmc.redfish.line import Line
 from workers.bmc.redfish.service import Service, origin_of
 from workers.bmc.redfish.system import System, is_another, read_system, reset_types_in
@@ -47,10 +47,13 @@ OFF_PAUSE_S = 1.0
 class RedfishBmc:
     """A BMC by Redfish, of which some things may be known from before."""
 
-    def __init__(self, machine_id: str, service: Service, known: Known | None, *, set_mode: bool) -> None:
+    def __init__(
+        self, machine_id: str, service: Service, known: Known | None, *, set_mode: bool, matched: bool = False
+    ) -> None:
         self._machine_id = machine_id
         self._service = service
         self._set_mode = set_mode
+        self._matched = matched or (known is not None and known.matched)
         if known is not None and known.kind is BmcKind.REDFISH:
             service.known = known
 
@@ -61,8 +64,8 @@ class RedfishBmc:
 
     def describe(self) -> Known:
         """Ask for all of it anew, and for the version of the firmware."""
-        system, known = find_system(self._machine_id, self._service)
-        self._service.known = describe_system(self._service, system, known)
+        system = self._find()
+        self._service.known = describe_system(self._service, system, self.known)
         return self.known
 
     def power_state(self) -> PowerState:
@@ -109,7 +112,17 @@ class RedfishBmc:
             # Blades are swapped, and addresses given to other boxes. One that was never surely the machine's stays.
             if self.known.doubt or not is_another(self._machine_id, system.uuid):
                 return system
-        system, self._service.known = find_system(self._machine_id, self._service)
+        return self._find()
+
+    def _find(self) -> System:
+        """The System, looked up anew; where one had the machine's UUID, none of another machine is taken instead."""
+        before = self.known
+        system, known = find_system(self._machine_id, self._service)
+        if self._matched and known.doubt:
+            self._service.known = before
+            raise gone_from(self._machine_id)
+        self._matched = self._matched or known.matched
+        self._service.known = replace(known, matched=self._matched)
         return system
 
     def _reach(self, wanted: PowerState, reset_types: Sequence[str]) -> None:
@@ -179,6 +192,7 @@ def open_redfish(
     known: Known | None,
     *,
     login_worked: bool,
+    matched: bool = False,
     still_ours: StillOurs = used_alone,
 ) -> Bmc:
     """A session with a BMC; nothing is sent yet. Raises BmcUnreachable, BmcLoginUnusable.
@@ -189,13 +203,15 @@ def open_redfish(
         settings: how Redfish is spoken.
         known: what an earlier session found out.
         login_worked: this very login has worked with this BMC before.
+        matched: a System of this BMC had the machine's UUID before, whatever else is known.
         still_ours: is called right before each POST and PATCH.
     """
     if ":" in ipmi.username:
         raise BmcLoginUnusable("the user of the BMC holds a colon, which Redfish cannot send", executed=False)
     origin, line = line_to(ipmi, settings, still_ours=still_ours)
     service = Service(line, origin, ipmi.username, ipmi.password, login_worked=login_worked)
-    return RedfishBmc(machine_id, service, known, set_mode=settings.redfish_set_boot_source_override_mode)
+    set_mode = settings.redfish_set_boot_source_override_mode
+    return RedfishBmc(machine_id, service, known, set_mode=set_mode, matched=matched)
 
 
 def line_to(
