@@ -59,10 +59,19 @@ class BmcDoor:
             raise held.refused_before()
         # One more is believed where the last session was lost amid refusals: BMCs count them across sessions.
         patient = held.login_worked and taken.unbelieved == 0
+        # What is known ends with the hour, or with errors; that another machine's System is not this one's does not.
+        matched = held.login_worked and taken.found is not None and taken.found.matched
 
         def begin(known: Known | None) -> Bmc:
-            ours = held.still_ours
-            return open_session(machine_id, configuration, self._settings, known, login_worked=patient, still_ours=ours)
+            return open_session(
+                machine_id,
+                configuration,
+                self._settings,
+                known,
+                login_worked=patient,
+                matched=matched,
+                still_ours=held.still_ours,
+            )
 
         return held.begin(begin, _still_good(taken) if held.login_worked else None)
 
@@ -105,4 +114,4 @@ def _still_good(taken: Taken) -> Known | None:
         kind = BmcKind(found.kind)
     except ValueError:  # of another version
         return None
-    return Known(kind, found.system, found.vendor, found.model, found.firmware, found.doubt)
+    return Known(kind, found.system, found.vendor, found.model, found.firmware, found.doubt, found.matched)

@@ -29,7 +29,7 @@ def found_now(taken: Taken, given: Known | None, known: Known, now_ms: int) -> B
     before = taken.found
     found_ms = now_ms if given is None or before is None else before.found_ms
     said = clean(known.vendor), clean(known.model), clean(known.firmware), clean(known.doubt)
-    found = BmcFound(known.kind.value, known.system, *said, found_ms)
+    found = BmcFound(known.kind.value, known.system, *said, found_ms, known.matched)
     if before is None or replace(before, found_ms=found_ms) != found:
         log.info("bmc_found", machine_id=taken.machine_id, kind=found.kind, name=found.name, doubt=found.doubt)
     return found

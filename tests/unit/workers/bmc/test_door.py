@@ -565,6 +565,33 @@ def test_refusals_that_were_not_believed_count_for_a_minute_although_the_clock_w
     bmc.close()
 
 
+REDFISH = Known(BmcKind.REDFISH, "/redfish/v1/Systems/1", matched=True)
+
+
+@pytest.mark.parametrize("forgets", ["age", "errors"])
+def test_that_the_system_was_surely_the_machines_outlives_what_is_known(
+    site: Site, monkeypatch: pytest.MonkeyPatch, forgets: str
+) -> None:
+    site.bmc.known = REDFISH
+    site.read()
+    site.read()
+    if forgets == "age":
+        monkeypatch.setattr(door_module, "KNOWN_FOR_MS", 0)
+    for _ in range(3 if forgets == "errors" else 0):
+        site.fail(BmcUnreachable("silent"))
+    site.read()
+    last = [(call["known"], call["matched"]) for call in site.opened]
+    assert (last[0], last[1], last[-1]) == ((None, False), (REDFISH, True), (None, True))
+
+
+def test_that_the_system_was_surely_the_machines_is_forgotten_with_another_login_and_by_a_probe(site: Site) -> None:
+    site.bmc.known = REDFISH
+    site.read()
+    site.door().forget(MACHINE)
+    site.read()
+    site.read(replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "another")))
+    assert [call["matched"] for call in site.opened] == [False, False, False]
+
 
 def test_person_who_probes_has_the_bmc_asked_anew(site: Site) -> None:
     site.read()
