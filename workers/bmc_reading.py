@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from app.agents.words import clean
@@ -19,7 +18,7 @@ from config.settings import Settings
 from workers.bmc.client import Bmc
 from workers.bmc.known import BmcKind, Known
 from workers.bmc.place import place_of
-from workers.bmc.quirks import QUIRKS, Quirk
+from workers.bmc.quirks import quirks_of
 from workers.celery_app import app
 from workers.operation import perform
 from workers.turn import NotDue, Procedure, Turn
@@ -47,15 +46,9 @@ def ask_anew(turn: Turn) -> str:
     with _session(turn, login) as bmc:
         known = bmc.describe()
     place = _place(login, known, turn.services.settings)
-    rows = [f"{quirk.name}: {quirk.symptom}. {quirk.remedy} ({quirk.link})" for quirk in quirks_by_name(known)]
+    rows = [f"{quirk.name}: {quirk.symptom}. {quirk.remedy} ({quirk.link})" for quirk in quirks_of(known)]
     quirks = f"Quirks: {'; '.join(rows)}" if rows else "No quirks of its like are known"
     return f"the BMC at {place}: {_words(known)}. {quirks}"
-
-
-def quirks_by_name(known: Known) -> tuple[Quirk, ...]:
-    """The rows for which a BMC is chosen by vendor, model or firmware, whatever it answers."""
-    named = (quirk for quirk in QUIRKS if quirk.vendor or quirk.model or quirk.firmware)
-    return tuple(quirk for quirk in named if replace(quirk, answer="").fits(known, ""))
 
 
 def _login(turn: Turn) -> BmcConfiguration:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -57,9 +57,10 @@ class Quirk:
         return all(_found(pattern, text) for pattern, text in (*told, (self.answer, answer)))
 
 
-def quirks_of(known: Known, answer: str = "") -> tuple[Quirk, ...]:
-    """The rows that a BMC is in, of which this is known and which answered this."""
-    return tuple(quirk for quirk in QUIRKS if quirk.fits(known, answer))
+def quirks_of(known: Known) -> tuple[Quirk, ...]:
+    """The rows for which a BMC is chosen by vendor, model or firmware, whatever it answers."""
+    named = (quirk for quirk in QUIRKS if quirk.vendor or quirk.model or quirk.firmware)
+    return tuple(quirk for quirk in named if replace(quirk, answer="").fits(known, ""))
 
 
 def has(effect: Effect, known: Known, answer: str = "") -> bool:

@@ -12,7 +12,7 @@ from app.state.attempts import Attempt
 from tests.unit.workers.conftest import MACHINE, Bottle
 from workers.bmc.errors import BmcAuthenticationFailed, BmcUnreachable
 from workers.bmc.known import BmcKind, Known
-from workers.bmc_reading import bmc_probe, bmc_test, quirks_by_name
+from workers.bmc_reading import bmc_probe, bmc_test
 
 DELL = Known(BmcKind.REDFISH, "/redfish/v1/Systems/1", "Dell Inc.", "PowerEdge R650", "6.10.30")
 
@@ -60,12 +60,6 @@ def test_probe_of_a_bmc_that_says_nothing_of_itself_says_that(bottle: Bottle) ->
     words = run(bmc_probe)[1]
     assert "the BMC at 192.0.2.1:80: spoken to by api, of a vendor and model that it does not tell" in words
     assert "No quirks of its like are known" in words
-
-
-def test_quirks_of_one_vendor_are_not_those_of_another() -> None:
-    names = {quirk.name for quirk in quirks_by_name(DELL)}
-    assert names and all(name.startswith("dell") for name in names)
-    assert quirks_by_name(Known(BmcKind.REDFISH, vendor="Nobody")) == ()
 
 
 @pytest.mark.parametrize("task", [bmc_test, bmc_probe])

@@ -750,7 +750,8 @@ def test_refused_login_does_not_have_another_one_forgotten_that_worked(site: Sit
     assert site.opened[-1]["login_worked"] is True
 
 
-def test_refusal_that_redis_did_not_get_is_told_though_another_login_has_worked_since(site: Site) -> None:
+def refused_while_redis_was_away(site: Site) -> BmcDoor:
+    """The door of the process that alone knows of the refusal."""
     away = AwayRedis()
     door = site.door(away)
     bmc = door.open(MACHINE, LOGIN, waits=False)
@@ -761,6 +762,11 @@ def test_refusal_that_redis_did_not_get_is_told_though_another_login_has_worked_
     away.away, site.redis = False, away
     site.redis.delete(LEASE)
     del site.bmc.fails["status"]
+    return door
+
+
+def test_refusal_that_redis_did_not_get_is_told_though_another_login_has_worked_since(site: Site) -> None:
+    door = refused_while_redis_was_away(site)
     site.read(replace(LOGIN, ipmi=Ipmi("192.0.2.1", 623, "talos-agent", "another")))
     site.redis.delete(PAUSE)
     with pytest.raises(BmcAuthenticationFailed, match="before"):
@@ -772,16 +778,7 @@ def test_refusal_that_redis_did_not_get_is_told_though_another_login_has_worked_
 
 
 def test_refusal_that_redis_did_not_get_bars_the_login_no_longer_than_until_it_has_worked(site: Site) -> None:
-    away = AwayRedis()
-    door = site.door(away)
-    bmc = door.open(MACHINE, LOGIN, waits=False)
-    site.bmc.fails["status"] = BmcAuthenticationFailed("no", executed=False)
-    away.away = True
-    with pytest.raises(BmcAuthenticationFailed):
-        bmc.power_state()
-    away.away, site.redis = False, away
-    site.redis.delete(LEASE)
-    del site.bmc.fails["status"]
+    door = refused_while_redis_was_away(site)
     site.read()  # in another process
     site.redis.delete(PAUSE)
     door.open(MACHINE, LOGIN, waits=False).close()
