@@ -21,7 +21,9 @@ class StepSite(FaultSite):
     """kinds: of the BMCs, one for each machine."""
 
     def __init__(self, folder, kinds, **rack_options):
-        super().__init__(folder, machines=len(kinds), kinds=tuple(kinds), wipe_s=0.2, boot_s=0.2, **rack_options)
+        # Longer than a boot takes on a busy host: else each reboot cuts short what the one before began.
+        pause = "--min-reboot-interval=4s"
+        super().__init__(folder, pause, machines=len(kinds), kinds=tuple(kinds), wipe_s=0.2, boot_s=0.2, **rack_options)
         self.calls, self.commands = [], []
 
     def bmc(self, place):
